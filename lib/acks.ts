@@ -1,0 +1,50 @@
+import type { Channel, Message } from "amqplib";
+
+/**
+ * Acknowledges the deliveries of one channel, with one frame for all that
+ * ended in the same turn where their order allows it.
+ */
+export class Acks {
+  readonly #channel: Channel;
+  /** Ended and beyond the first that has not, so covered by no multiple ack yet. */
+  readonly #ended = new Set<number>();
+  #turn: Message[] = [];
+  #closed = false;
+  /** Every delivery up to this one has ended. */
+  #upTo = 0;
+
+  constructor(channel: Channel) {
+    this.#channel = channel;
+    channel.on("close", () => this.#closed = true);
+  }
+
+  /** Acknowledges a delivery; one of a channel that is gone is the next channel's. */
+  ack(message: Message): void {
+    if (this.#closed) return;
+    if (this.#turn.length === 0) queueMicrotask(() => this.flush());
+    this.#turn.push(message);
+    this.#ended.add(message.fields.deliveryTag);
+  }
+
+  /** Rejects a delivery: to the dead-letter exchange, or back to the queue. */
+  reject(message: Message, requeue: boolean): void {
+    if (this.#closed) return;
+    this.#channel.nack(message, false, requeue);
+    this.#ended.add(message.fields.deliveryTag);
+  }
+
+  /** Acknowledges what waits for the end of the turn. */
+  flush(): void {
+    const turn = this.#turn;
+    if (turn.length === 0 || this.#closed) return;
+    this.#turn = [];
+    while (this.#ended.delete(this.#upTo + 1)) this.#upTo++;
+    let last: Message | undefined;
+    for (const message of turn) {
+      const { deliveryTag } = message.fields;
+      if (deliveryTag > this.#upTo) this.#channel.ack(message);
+      else if (last === undefined || deliveryTag > last.fields.deliveryTag) last = message;
+    }
+    if (last !== undefined) this.#channel.ack(last, true);
+  }
+}

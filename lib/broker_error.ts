@@ -1,0 +1,47 @@
+import { type RpcCode, RpcError } from "./errors.ts";
+
+/** What a broker or socket error means; the first line that matches counts. */
+const MEANINGS: readonly (readonly [RegExp, RpcCode])[] = [
+  [/ACCESS[-_]REFUSED.*(login|authentication)|Handshake terminated by server: 403/i, "unauthenticated"],
+  [/NOT_ALLOWED - vhost .* not found/i, "not_found"],
+  [/NOT_ALLOWED - (access to vhost|vhost .* is down)/i, "permission_denied"],
+  [/SASL mechanism/, "unauthenticated"],
+  [/certificate|UnknownIssuer|CERT_|handshake failure|tls|ssl/i, "unauthenticated"],
+  [/40[35] \((ACCESS[-_]REFUSED|RESOURCE[-_]LOCKED)\)/i, "permission_denied"],
+  [/404 \(NOT[-_]FOUND\)/i, "not_found"],
+  [/406 \(PRECONDITION[-_]FAILED\)/i, "failed_precondition"],
+];
+
+const BY_REPLY_CODE: Readonly<Record<number, RpcCode>> = {
+  403: "permission_denied",
+  404: "not_found",
+  405: "permission_denied",
+  406: "failed_precondition",
+};
+
+const UNREACHABLE: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "no broker listens there",
+  ENOTFOUND: "the host name is unknown",
+  ETIMEDOUT: "it does not answer",
+};
+
+/** The part of a close that the broker means for people. */
+function reason(message: string): string {
+  return message.match(/replyText"?:"?\\?"?([^"]+)"/)?.[1] ?? message.match(/with message "([^]*)"$/)?.[1] ?? message;
+}
+
+function unavailable(what: string, cause: unknown): RpcError {
+  return new RpcError("unavailable", `Cannot ${what}`, { outcome: "not_executed", cause });
+}
+
+/** An error of amqplib, the socket or TLS, as the one error of this library. */
+export function toRpcError(error: unknown, action: string): RpcError {
+  if (error instanceof RpcError) return error;
+  const { message, code: raw } = (error ?? {}) as { message?: string; code?: unknown };
+  const text = message === undefined || message === "" ? String(raw ?? error) : message;
+  if (typeof raw === "string" && raw in UNREACHABLE) return unavailable(`${action}: ${UNREACHABLE[raw]}`, error);
+  const code = (typeof raw === "number" ? BY_REPLY_CODE[raw] : undefined) ??
+    MEANINGS.find(([pattern]) => pattern.test(text))?.[1] ?? "unavailable";
+  if (/ETIMEDOUT/.test(text)) return unavailable(`${action}: ${UNREACHABLE["ETIMEDOUT"]}`, error);
+  return new RpcError(code, `Cannot ${action}: ${reason(text)}`, { outcome: "not_executed", cause: error });
+}

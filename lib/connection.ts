@@ -1,0 +1,454 @@
+import type { Buffer } from "node:buffer";
+import type { Duplex } from "node:stream";
+import { type Channel, type ChannelModel, type ConfirmChannel, connect as amqpConnect, credentials } from "amqplib";
+import { type Host, parseHosts } from "./host.ts";
+import { toRpcError } from "./broker_error.ts";
+import { RpcError } from "./errors.ts";
+
+/** TLS material, as PEM text; passed on to the TLS library as it is. */
+export interface TlsOptions {
+  /** The certificates of the authorities to trust, instead of the system's. */
+  readonly ca?: string | readonly string[];
+  /** The client's certificate chain. */
+  readonly cert?: string;
+  /** The client's private key. */
+  readonly key?: string;
+  /** The passphrase of `key`. */
+  readonly passphrase?: string;
+  /** The name that the broker's certificate must have; the URL's host if absent. */
+  readonly servername?: string;
+}
+
+/** How `connect` of both sides behaves. */
+export interface ConnectOptions {
+  /**
+   * How long one attempt to reach one host may take, in ms, from 1 to 2,147,483,647.
+   *
+   * @default {10_000}
+   */
+  readonly connectTimeout?: number;
+  /**
+   * How long `connect` keeps trying when no broker answers, in ms, from 0 to
+   * 2,147,483,647; at 0 every host is tried once. A broker that refuses (password,
+   * virtual host, TLS) ends it at once all the same.
+   *
+   * @default {0}
+   */
+  readonly waitForBroker?: number;
+  /**
+   * Seconds of silence after which the broker is asked for a sign of life, from 0 (never)
+   * to 65,535; the link counts as lost after about two of them
+   * (https://www.rabbitmq.com/docs/heartbeats).
+   *
+   * @default {10}
+   */
+  readonly heartbeat?: number;
+  /**
+   * The bounds of the wait before a reconnect, in ms: it doubles from `min` to
+   * `max`, and each wait is drawn at random below that ("full jitter").
+   *
+   * @default {{ min: 100, max: 3_000 }}
+   */
+  readonly backoff?: { readonly min: number; readonly max: number };
+  /**
+   * How long `close` waits for what is in progress, in ms, from 0 to 2,147,483,647.
+   *
+   * @default {30_000}
+   */
+  readonly drainTimeout?: number;
+  /** The connection's name in RabbitMQ's management pages; no more than 255 bytes. */
+  readonly name?: string;
+  /** TLS material for `amqps:` URLs. */
+  readonly tls?: TlsOptions;
+}
+
+/** What a connection tells its owner. */
+export type ConnectionEvent =
+  | { readonly type: "connected"; readonly host: string }
+  | { readonly type: "disconnected"; readonly error: RpcError }
+  | { readonly type: "retrying"; readonly attempt: number; readonly delay: number; readonly error: RpcError }
+  | { readonly type: "blocked"; readonly reason: string }
+  | { readonly type: "unblocked" };
+
+/** A channel to bring back after every loss. */
+export interface ChannelPlan {
+  /** Runs on each new channel before anyone may use it. */
+  setup(channel: ConfirmChannel): Promise<void>;
+  /** The channel may be used. */
+  opened?(): void;
+  /** The channel is gone, and with it what was not confirmed; a new one follows. */
+  lost?(error: RpcError): void;
+}
+
+/** A channel that is brought back after every loss, by the connection that keeps it. */
+export interface KeptChannel {
+  /** The channel, while there is one. */
+  readonly current: ConfirmChannel | undefined;
+  /** Closes the channel and lets it go. */
+  close(): Promise<void>;
+}
+
+interface Kept extends KeptChannel {
+  readonly plan: ChannelPlan;
+  current: ConfirmChannel | undefined;
+  opening: Promise<void> | undefined;
+  error: RpcError | undefined;
+}
+
+/** How long a close handshake may take before the socket is cut, in ms. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
+/** The amqplib socket; not in its types, so every use copes with its absence. */
+function socketOf(model: ChannelModel): Duplex | undefined {
+  const { stream } = model.connection as unknown as { stream?: Partial<Duplex> };
+  const usable = typeof stream?.cork === "function" && typeof stream.write === "function" &&
+    typeof stream.destroy === "function";
+  return usable ? stream as Duplex : undefined;
+}
+
+/**
+ * Makes one socket write of all frames of one turn of the event loop: with
+ * `noDelay`, which latency needs, each write is a packet and a system call.
+ */
+export function coalesceWrites(socket: Duplex | undefined): void {
+  if (socket === undefined) return;
+  const write = socket.write.bind(socket) as (chunk: Buffer) => boolean;
+  let corked = false;
+  const uncork = (): void => {
+    corked = false;
+    socket.uncork();
+  };
+  socket.write = (chunk: Buffer): boolean => {
+    if (!corked) {
+      corked = true;
+      socket.cork();
+      queueMicrotask(uncork);
+    }
+    return write(chunk);
+  };
+}
+
+/** Waits, and settles either way; true if it settled in time. */
+export async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(false), ms));
+  try {
+    return await Promise.race([promise.then(() => true, () => true), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Exponential backoff with full jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). */
+export function backoffDelay(attempt: number, { min, max }: { min: number; max: number }): number {
+  return Math.random() * Math.min(max, min * 2 ** Math.min(attempt, 30));
+}
+
+/**
+ * One connection to one of several hosts, and the channels on it; both are
+ * brought back when they are lost, until it is closed.
+ */
+export class Connection {
+  readonly #hosts: readonly Host[];
+  readonly #options: ConnectOptions;
+  readonly #backoff: { readonly min: number; readonly max: number };
+  readonly #notify: (event: ConnectionEvent) => void;
+  readonly #kept = new Set<Kept>();
+  readonly #ended = new AbortController();
+  #model: ChannelModel | undefined;
+  #nextHost = 0;
+  #blocked: string | undefined;
+  #reconnecting: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+
+  private constructor(hosts: readonly Host[], options: ConnectOptions, notify: (event: ConnectionEvent) => void) {
+    this.#hosts = hosts;
+    this.#options = options;
+    this.#backoff = options.backoff ?? { min: 100, max: 3_000 };
+    this.#notify = notify;
+  }
+
+  /** Connects to the first host that answers. */
+  static async open(
+    urls: string | readonly string[] | undefined,
+    options: ConnectOptions,
+    notify: (event: ConnectionEvent) => void,
+  ): Promise<Connection> {
+    const connection = new Connection(parseHosts(urls, options), options, notify);
+    const giveUpAt = performance.now() + (options.waitForBroker ?? 0);
+    for (let attempt = 0;; attempt++) {
+      try {
+        await connection.#connectAny();
+        return connection;
+      } catch (error) {
+        const left = giveUpAt - performance.now();
+        if (!(error instanceof RpcError) || error.code !== "unavailable" || left <= 0) throw error;
+        await connection.#pause(attempt, error, left);
+      }
+    }
+  }
+
+  /** Why the broker has stopped reading what is published; absent if it has not. */
+  get blocked(): string | undefined {
+    return this.#blocked;
+  }
+
+  /** Whether there is a link to a broker now. */
+  get connected(): boolean {
+    return this.#model !== undefined;
+  }
+
+  /**
+   * Opens a channel, and a new one whenever it is lost. While there is no
+   * connection it waits for one.
+   *
+   * @throws {RpcError} If the broker refuses what `setup` asks for.
+   */
+  async keep(plan: ChannelPlan): Promise<KeptChannel> {
+    const kept: Kept = {
+      plan,
+      current: undefined,
+      opening: undefined,
+      error: undefined,
+      close: () => this.#release(kept),
+    };
+    this.#kept.add(kept);
+    try {
+      while (kept.current === undefined) {
+        this.#assertOpen();
+        const model = this.#model;
+        if (model === undefined) await this.#reconnecting;
+        else await this.#openKept(kept, model).catch((error) => this.#throwIfCurrent(model, error));
+      }
+    } catch (error) {
+      this.#kept.delete(kept);
+      throw error;
+    }
+    return kept;
+  }
+
+  /**
+   * Uses a channel once; for what the broker may answer by closing it.
+   *
+   * @throws {RpcError} If there is no connection, or what the broker says closes the channel.
+   */
+  async borrow<T>(use: (channel: Channel) => Promise<T>): Promise<T> {
+    let closed = false;
+    let refusal: RpcError | undefined;
+    const channel = await this.channel((error) => {
+      closed = true;
+      refusal = error;
+    });
+    try {
+      return await use(channel);
+    } catch (error) {
+      // The call fails before the channel says why it was closed.
+      await Promise.resolve();
+      throw refusal ?? toRpcError(error, "use the broker");
+    } finally {
+      if (!closed) channel.close().catch(() => {});
+    }
+  }
+
+  /**
+   * Opens a channel that is not brought back; `closed` hears when it goes, and
+   * why where the broker said so.
+   *
+   * @throws {RpcError} If there is no connection.
+   */
+  async channel(closed: (refusal: RpcError | undefined) => void): Promise<Channel> {
+    const model = this.#model;
+    if (model === undefined) throw new RpcError("unavailable", "Cannot open a channel: the connection is lost");
+    const channel = await model.createChannel();
+    let refusal: RpcError | undefined;
+    channel.on("error", (error) => refusal = toRpcError(error, "keep a channel"));
+    channel.on("close", () => closed(refusal));
+    return channel;
+  }
+
+  /** Closes channels, then the connection, and cuts the socket where the broker does not answer; never rejects. */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
+    this.#ended.abort();
+    // Channels first: Connection.Close overtakes what channels have not written yet.
+    await Promise.all(Array.from(this.#kept, (kept) => this.#release(kept)));
+    const model = this.#model;
+    this.#model = undefined;
+    if (model !== undefined) {
+      const socket = socketOf(model);
+      // A socket that is not flushed to its end keeps the process alive.
+      if (!await settlesWithin(model.close(), CLOSE_TIMEOUT_MS) || this.#blocked !== undefined) {
+        socket?.destroy(new Error("Connection closed without the broker's answer"));
+      }
+    }
+    await this.#reconnecting;
+  }
+
+  async #release(kept: Kept): Promise<void> {
+    this.#kept.delete(kept);
+    const channel = kept.current;
+    kept.current = undefined;
+    if (channel !== undefined && this.#blocked === undefined) await settlesWithin(channel.close(), CLOSE_TIMEOUT_MS);
+  }
+
+  #assertOpen(): void {
+    if (this.#ended.signal.aborted) {
+      throw new RpcError("unavailable", "Cannot use the connection: it is closed", { outcome: "not_executed" });
+    }
+  }
+
+  #throwIfCurrent(model: ChannelModel, error: RpcError): void {
+    if (this.#model === model) throw error;
+  }
+
+  /** Tries every host once, beginning after the one that was used last. */
+  async #connectAny(): Promise<void> {
+    const errors: RpcError[] = [];
+    for (let tried = 0; tried < this.#hosts.length; tried++) {
+      const host = this.#hosts[this.#nextHost++ % this.#hosts.length] as Host;
+      try {
+        await this.#connectTo(host);
+        return;
+      } catch (error) {
+        const rpcError = toRpcError(error, `connect to ${host.label}`);
+        if (rpcError.code !== "unavailable") throw rpcError;
+        errors.push(rpcError);
+      }
+      this.#assertOpen();
+    }
+    const [first] = errors;
+    if (errors.length === 1 && first !== undefined) throw first;
+    throw new RpcError("unavailable", errors.map((error) => error.message).join("; "), {
+      outcome: "not_executed",
+      cause: first,
+    });
+  }
+
+  async #connectTo(host: Host): Promise<void> {
+    const { connectTimeout = 10_000, tls, name } = this.#options;
+    const model = await amqpConnect(host.connect, {
+      noDelay: true,
+      timeout: connectTimeout,
+      keepAlive: true,
+      ...(host.external ? { credentials: credentials.external() } : {}),
+      ...(tls === undefined ? {} : { ...tls, ca: typeof tls.ca === "string" ? tls.ca : tls.ca?.slice() }),
+      clientProperties: name === undefined ? {} : { connection_name: name },
+    });
+    let cause: Error | undefined;
+    model.on("error", (error) => cause = error);
+    model.on("close", (error) => this.#lose(model, cause ?? error));
+    model.on("blocked", (reason) => {
+      this.#blocked = reason;
+      this.#notify({ type: "blocked", reason });
+    });
+    model.on("unblocked", () => {
+      this.#blocked = undefined;
+      this.#notify({ type: "unblocked" });
+    });
+    coalesceWrites(socketOf(model));
+    if (this.#ended.signal.aborted) {
+      await settlesWithin(model.close(), CLOSE_TIMEOUT_MS);
+      this.#assertOpen();
+    }
+    this.#model = model;
+    this.#blocked = undefined;
+    this.#notify({ type: "connected", host: host.label });
+    for (const kept of this.#kept) this.#bringBack(kept, model);
+  }
+
+  #lose(model: ChannelModel, cause: Error | undefined): void {
+    socketOf(model)?.destroy();
+    if (this.#model !== model) return;
+    this.#model = undefined;
+    this.#blocked = undefined;
+    if (this.#ended.signal.aborted) return;
+    const error = toRpcError(cause ?? new Error("the broker closed the connection"), "keep the connection");
+    for (const kept of this.#kept) kept.error ??= error;
+    this.#notify({ type: "disconnected", error });
+    this.#reconnecting ??= this.#reconnect(error).finally(() => this.#reconnecting = undefined);
+  }
+
+  async #reconnect(lost: RpcError): Promise<void> {
+    let error = lost;
+    for (let attempt = 0; !this.#ended.signal.aborted && this.#model === undefined; attempt++) {
+      await this.#pause(attempt, error);
+      if (this.#ended.signal.aborted) return;
+      try {
+        await this.#connectAny();
+      } catch (failure) {
+        error = toRpcError(failure, "reconnect");
+      }
+    }
+  }
+
+  /** Waits out the backoff; a close ends it. */
+  async #pause(attempt: number, error: RpcError, atMost = Infinity): Promise<void> {
+    const delay = Math.min(backoffDelay(attempt, this.#backoff), atMost);
+    this.#notify({ type: "retrying", attempt: attempt + 1, delay, error });
+    const { signal } = this.#ended;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, delay);
+      signal.addEventListener("abort", done);
+      if (signal.aborted) done();
+    });
+  }
+
+  #openKept(kept: Kept, model: ChannelModel): Promise<void> {
+    return kept.opening ??= this.#openChannel(kept, model).finally(() => kept.opening = undefined);
+  }
+
+  async #openChannel(kept: Kept, model: ChannelModel): Promise<void> {
+    let refusal: Error | undefined;
+    let closed = false;
+    try {
+      const channel = await model.createConfirmChannel();
+      channel.on("error", (error) => refusal = error);
+      channel.on("close", () => {
+        closed = true;
+        if (kept.current === channel) this.#loseChannel(kept, model, refusal);
+      });
+      await kept.plan.setup(channel);
+      if (closed) throw refusal ?? new Error("the channel was closed");
+      if (!this.#kept.has(kept)) {
+        await settlesWithin(channel.close(), CLOSE_TIMEOUT_MS);
+        throw new Error("the channel is not wanted any more");
+      }
+      kept.error = undefined;
+      kept.current = channel;
+    } catch (error) {
+      throw toRpcError(refusal ?? error, "open a channel");
+    }
+    kept.plan.opened?.();
+  }
+
+  #loseChannel(kept: Kept, model: ChannelModel, refusal: Error | undefined): void {
+    kept.current = undefined;
+    kept.error = refusal === undefined ? undefined : toRpcError(refusal, "keep the channel");
+    // amqplib closes the channels of a lost connection before it says so.
+    queueMicrotask(() => {
+      const error = kept.error ?? new RpcError("unavailable", "Cannot keep the channel: it was closed");
+      kept.plan.lost?.(error);
+      if (this.#model === model) this.#bringBack(kept, model);
+    });
+  }
+
+  /** Opens a kept channel again until it is open, or until its connection is lost. */
+  async #bringBack(kept: Kept, model: ChannelModel): Promise<void> {
+    const wanted = (): boolean => this.#model === model && this.#kept.has(kept) && kept.current === undefined;
+    for (let attempt = 0; wanted(); attempt++) {
+      try {
+        await this.#openKept(kept, model);
+      } catch (error) {
+        if (wanted()) await this.#pause(attempt, toRpcError(error, "open a channel"));
+      }
+    }
+  }
+}

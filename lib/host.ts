@@ -1,0 +1,90 @@
+import type { Options } from "amqplib";
+import { MAX_TIMEOUT_MS } from "./protocol.ts";
+
+/** One host to connect to; `label` is what may be shown of it. */
+export interface Host {
+  readonly label: string;
+  readonly connect: Options.Connect;
+  readonly external: boolean;
+}
+
+/** The numbers of `ConnectOptions` that are checked. */
+interface Numbers {
+  readonly connectTimeout?: number;
+  readonly waitForBroker?: number;
+  readonly heartbeat?: number;
+  readonly backoff?: { readonly min: number; readonly max: number };
+  readonly drainTimeout?: number;
+}
+
+/** Refuses a number that is not an integer within its bounds. */
+export function checkInteger(value: unknown, name: string, action: string, min: number, max: number): void {
+  if (typeof value !== "number") {
+    throw new TypeError(`Cannot ${action}: '${name}' must be a number, got ${typeof value}`);
+  }
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new RangeError(`Cannot ${action}: '${name}' must be an integer between ${min} and ${max}, got ${value}`);
+  }
+}
+
+function defaultUrl(): string {
+  const { state } = Deno.permissions.querySync({ name: "env", variable: "AMQP_URL" });
+  const url = state === "granted" ? Deno.env.get("AMQP_URL") : undefined;
+  return url ?? "amqp://guest:guest@localhost:5672";
+}
+
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
+/** The URL is never quoted, since it may hold a password. */
+function parseHost(url: unknown, index: number, heartbeat: number): Host {
+  const parsed = typeof url === "string" && URL.canParse(url) ? new URL(url) : undefined;
+  if (parsed === undefined || !/^amqps?:$/.test(parsed.protocol) || parsed.hostname === "") {
+    throw new TypeError(
+      `Cannot connect: URL ${index + 1} must look like amqp://user:password@host:5672/vhost, or amqps:// for TLS`,
+    );
+  }
+  const { hostname, username, password, searchParams, pathname } = parsed;
+  const protocol = parsed.protocol.slice(0, -1);
+  const port = parsed.port === "" ? (protocol === "amqps" ? 5671 : 5672) : Number(parsed.port);
+  const anonymous = username === "" && password === "";
+  return {
+    label: `${hostname}:${port}`,
+    external: searchParams.get("auth_mechanism")?.toLowerCase() === "external",
+    connect: {
+      protocol,
+      hostname: hostname.replace(/^\[|\]$/g, ""),
+      port,
+      username: anonymous ? "guest" : decode(username),
+      password: anonymous ? "guest" : decode(password),
+      vhost: pathname.slice(1),
+      heartbeat: Number(searchParams.get("heartbeat") ?? heartbeat),
+      frameMax: Number(searchParams.get("frame_max") ?? 131_072),
+    },
+  };
+}
+
+/**
+ * The hosts of one cluster, in the order given.
+ *
+ * @throws {TypeError} If a URL is not an AMQP URL; the text never holds the URL.
+ * @throws {RangeError} If an option is out of its bounds.
+ */
+export function parseHosts(urls: string | readonly string[] | undefined, options: Numbers): readonly Host[] {
+  const { connectTimeout = 1, waitForBroker = 0, heartbeat = 10, backoff = { min: 1, max: 1 }, drainTimeout = 0 } =
+    options;
+  checkInteger(connectTimeout, "connectTimeout", "connect", 1, MAX_TIMEOUT_MS);
+  checkInteger(waitForBroker, "waitForBroker", "connect", 0, MAX_TIMEOUT_MS);
+  checkInteger(heartbeat, "heartbeat", "connect", 0, 65_535);
+  checkInteger(drainTimeout, "drainTimeout", "connect", 0, MAX_TIMEOUT_MS);
+  checkInteger(backoff.min, "backoff.min", "connect", 1, MAX_TIMEOUT_MS);
+  checkInteger(backoff.max, "backoff.max", "connect", backoff.min, MAX_TIMEOUT_MS);
+  const list = typeof urls === "string" ? [urls] : urls ?? [defaultUrl()];
+  if (list.length === 0) throw new TypeError("Cannot connect: the list of URLs is empty");
+  return list.map((url, index) => parseHost(url, index, heartbeat));
+}

@@ -1,0 +1,153 @@
+import { Deadlines } from "./deadlines.ts";
+import type { RpcOutcome } from "./errors.ts";
+import type { Procedure } from "./procedure.ts";
+
+/** A procedure of whatever types; its codecs are used on values of its own alone. */
+export type AnyProcedure = Procedure<never, unknown, never, unknown>;
+
+/** One call that has not ended. */
+export class PendingCall {
+  /** The call's identity on the wire. */
+  readonly id: string = crypto.randomUUID();
+  readonly procedure: AnyProcedure;
+  readonly body: Uint8Array;
+  /** How long it may take, in ms. */
+  readonly timeout: number;
+  /** When it ends, on the clock of `performance.now()`. */
+  readonly deadline: number;
+  readonly signal: AbortSignal | undefined;
+  /** How often the request was written to the socket. */
+  attempts = 0;
+  /** Whether it is written and not known to be lost. */
+  inFlight = false;
+  /** Waits to be written again, after the broker refused it. */
+  retryTimer: ReturnType<typeof setTimeout> | undefined;
+  resolve: (value: unknown) => void = nothing;
+  reject: (error: unknown) => void = nothing;
+  onAbort: (() => void) | undefined;
+
+  constructor(procedure: AnyProcedure, body: Uint8Array, timeout: number, signal: AbortSignal | undefined) {
+    this.procedure = procedure;
+    this.body = body;
+    this.timeout = timeout;
+    this.deadline = performance.now() + timeout;
+    this.signal = signal;
+  }
+
+  /** What is known of the work when the call ends without an answer. */
+  get outcome(): RpcOutcome {
+    return this.attempts === 0 ? "not_executed" : "unknown";
+  }
+
+  /** What is known of the work when something says that its last attempt did not run. */
+  get outcomeIfLastDidNotRun(): RpcOutcome {
+    return this.attempts <= 1 ? "not_executed" : "unknown";
+  }
+}
+
+function nothing(): void {}
+
+/** What happens to calls that nobody answers. */
+export interface PendingListener {
+  /** The deadline has passed; the call is out of the table, not settled. */
+  expired(call: PendingCall): void;
+  /** The caller's signal was aborted; the call is out of the table, not settled. */
+  aborted(call: PendingCall): void;
+}
+
+/**
+ * The calls in progress: each settles exactly once, and leaves neither timer
+ * nor abort listener behind.
+ */
+export class PendingCalls {
+  readonly #calls = new Map<string, PendingCall>();
+  readonly #deadlines: Deadlines<PendingCall>;
+  readonly #listener: PendingListener;
+  readonly #unsettled = new Set<PendingCall>();
+  #idle: (() => void)[] = [];
+
+  constructor(listener: PendingListener) {
+    this.#listener = listener;
+    this.#deadlines = new Deadlines((call) => {
+      this.take(call);
+      listener.expired(call);
+    });
+  }
+
+  /** How many calls have not settled. */
+  get size(): number {
+    return this.#calls.size + this.#unsettled.size;
+  }
+
+  /** Adds a call; the promise is its one settlement. */
+  add(call: PendingCall): Promise<unknown> {
+    this.#calls.set(call.id, call);
+    this.#deadlines.add(call, call.timeout);
+    if (call.signal !== undefined) {
+      call.onAbort = () => {
+        this.take(call);
+        this.#listener.aborted(call);
+      };
+      call.signal.addEventListener("abort", call.onAbort);
+    }
+    return new Promise((resolve, reject) => {
+      call.resolve = resolve;
+      call.reject = reject;
+    });
+  }
+
+  /** The call that waits for an answer to `id`. */
+  get(id: unknown): PendingCall | undefined {
+    return this.#calls.get(id as string);
+  }
+
+  /** Whether the call still waits for an answer. */
+  has(call: PendingCall): boolean {
+    return this.#calls.has(call.id);
+  }
+
+  /** Takes a call out of the table, so that no answer reaches it; it must be settled next. */
+  take(call: PendingCall): void {
+    if (this.#detach(call)) this.#unsettled.add(call);
+  }
+
+  /** Ends a call in its result; false if it has ended. */
+  resolve(call: PendingCall, value: unknown): boolean {
+    if (!this.#end(call)) return false;
+    call.resolve(value);
+    return true;
+  }
+
+  /** Ends a call in an error; false if it has ended. */
+  reject(call: PendingCall, error: Error): boolean {
+    if (!this.#end(call)) return false;
+    call.reject(error);
+    return true;
+  }
+
+  /** All calls that wait for an answer. */
+  values(): Iterable<PendingCall> {
+    return this.#calls.values();
+  }
+
+  /** Resolves when no call is left. */
+  idle(): Promise<void> {
+    return this.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  #detach(call: PendingCall): boolean {
+    if (!this.#calls.delete(call.id)) return false;
+    this.#deadlines.delete(call, call.timeout);
+    clearTimeout(call.retryTimer);
+    if (call.onAbort !== undefined) call.signal?.removeEventListener("abort", call.onAbort);
+    return true;
+  }
+
+  #end(call: PendingCall): boolean {
+    if (!this.#detach(call) && !this.#unsettled.delete(call)) return false;
+    if (this.#idle.length > 0 && this.size === 0) {
+      for (const resolve of this.#idle.splice(0)) resolve();
+    }
+    return true;
+  }
+}

@@ -1,0 +1,136 @@
+import type { Codec } from "./codec.ts";
+
+export {
+  bigint,
+  type BigintOptions,
+  bytes,
+  type Codec,
+  type CodecOptions,
+  integer,
+  type IntegerOptions,
+  json,
+  MAX_BODY_BYTES,
+  text,
+} from "./codec.ts";
+
+/**
+ * What kind of queue holds the requests
+ * (https://www.rabbitmq.com/docs/queues):
+ *
+ * - `quorum`: durable and replicated, as tutorial six declares it today.
+ * - `classic`: durable on one node.
+ * - `transient`: gone with the broker, as older tutorials declare it.
+ */
+export type QueueType = "quorum" | "classic" | "transient";
+
+/** What {@linkcode procedure} takes. */
+export interface ProcedureOptions<RequestIn, RequestOut, ReplyIn, ReplyOut> {
+  /** The name of the queue that holds the requests: 1 to 255 bytes, not starting with `amq.`. */
+  readonly queue: string;
+  /** Encodes requests on the client, decodes and validates them on the server. */
+  readonly request: Codec<RequestIn, RequestOut>;
+  /** Encodes replies on the server, decodes and validates them on the client. */
+  readonly reply: Codec<ReplyIn, ReplyOut>;
+  /**
+   * How the server declares the queue if it does not exist yet. An existing
+   * queue is used as it is.
+   *
+   * @default {"quorum"}
+   */
+  readonly queueType?: QueueType;
+  /**
+   * What happens to a request whose fate is not known:
+   *
+   * - `true`: the client sends it again after a lost connection or a nack,
+   *   within the deadline; servers run redelivered requests.
+   * - absent: the client never sends twice; servers run redelivered requests.
+   * - `false`: at most once. The client never sends twice, and a server
+   *   answers a redelivered request with `aborted` without running it.
+   */
+  readonly idempotent?: boolean;
+  /**
+   * After how many deliveries a server answers `aborted` instead of running a
+   * request again, from 1 to 1000; counted by quorum queues alone.
+   *
+   * @default {10}
+   */
+  readonly maxDeliveries?: number;
+}
+
+/** One remote function, defined once and used on both sides; made by {@linkcode procedure}. */
+export interface Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut> {
+  /** The name of the queue that holds the requests. */
+  readonly queue: string;
+  /** Encodes and decodes requests. */
+  readonly request: Codec<RequestIn, RequestOut>;
+  /** Encodes and decodes replies. */
+  readonly reply: Codec<ReplyIn, ReplyOut>;
+  /** How the server declares the queue. */
+  readonly queueType: QueueType;
+  /** Whether a request may be sent, and run, more than once. */
+  readonly idempotent: boolean | undefined;
+  /** After how many deliveries a request is refused. */
+  readonly maxDeliveries: number;
+}
+
+const QUEUE_TYPES: readonly unknown[] = ["quorum", "classic", "transient"] satisfies QueueType[];
+
+/** Refuses a queue name that the broker would answer by closing the channel. */
+export function checkQueueName(queue: unknown, action: string): asserts queue is string {
+  if (typeof queue !== "string") throw new TypeError(`Cannot ${action}: 'queue' must be a string, got ${typeof queue}`);
+  const size = new TextEncoder().encode(queue).byteLength;
+  if (size < 1 || size > 255) {
+    throw new RangeError(`Cannot ${action}: 'queue' must have 1 to 255 bytes, current size is ${size}`);
+  }
+  if (queue.startsWith("amq.")) {
+    throw new RangeError(
+      `Cannot ${action}: 'queue' must not start with "amq.", which RabbitMQ reserves, got "${queue}"`,
+    );
+  }
+}
+
+function checkCodec(codec: unknown, name: string): void {
+  const { encode, decode } = (codec ?? {}) as Partial<Codec<unknown>>;
+  if (typeof encode === "function" && typeof decode === "function") return;
+  throw new TypeError(`Cannot define procedure: '${name}' must be a codec such as text() or json(schema)`);
+}
+
+/**
+ * Defines one remote function: the queue that it is reached by, and how its
+ * requests and replies are encoded and checked. Client and server share it.
+ *
+ * @param options Queue, codecs, and what happens when a request's fate is not known.
+ * @returns The procedure, for `RpcServer.serve` and `RpcClient.call`.
+ * @throws {TypeError} If an option has the wrong type.
+ * @throws {RangeError} If an option is out of its bounds.
+ *
+ * @example
+ * ```ts
+ * import { integer, procedure } from "./rpc.ts";
+ *
+ * const double = procedure({ queue: "double", request: integer(), reply: integer(), idempotent: true });
+ * console.assert(double.queueType === "quorum");
+ * ```
+ */
+export function procedure<RequestIn, RequestOut, ReplyIn, ReplyOut>(
+  options: ProcedureOptions<RequestIn, RequestOut, ReplyIn, ReplyOut>,
+): Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut> {
+  const { queue, request, reply, queueType = "quorum", idempotent, maxDeliveries = 10 } = options;
+  checkQueueName(queue, "define procedure");
+  checkCodec(request, "request");
+  checkCodec(reply, "reply");
+  if (!QUEUE_TYPES.includes(queueType)) {
+    throw new TypeError(
+      `Cannot define procedure: 'queueType' must be one of ${QUEUE_TYPES.join(", ")}, got ${queueType}`,
+    );
+  }
+  if (idempotent !== undefined && typeof idempotent !== "boolean") {
+    throw new TypeError(`Cannot define procedure: 'idempotent' must be true, false or absent, got ${idempotent}`);
+  }
+  if (!Number.isInteger(maxDeliveries) || maxDeliveries < 1 || maxDeliveries > 1000) {
+    throw new RangeError(
+      `Cannot define procedure: 'maxDeliveries' must be an integer between 1 and 1000, current value is ${maxDeliveries}`,
+    );
+  }
+  return { queue, request, reply, queueType, idempotent, maxDeliveries };
+}

@@ -1,0 +1,148 @@
+import { Buffer } from "node:buffer";
+import type { Options } from "amqplib";
+import { isRpcCode, isRpcOutcome, RpcError, type RpcOutcome } from "./errors.ts";
+
+/** The exchange over which callers take calls back. */
+export const CANCEL_EXCHANGE = "rpc.cancel";
+
+/** The address of RabbitMQ's direct reply-to (https://www.rabbitmq.com/docs/direct-reply-to). */
+export const DIRECT_REPLY_TO = "amq.rabbitmq.reply-to";
+
+const ERROR_TYPE = "rpc.error";
+
+/** The largest `expiration` and timeout in ms: beyond it timers, and brokers, wrap around. */
+export const MAX_TIMEOUT_MS = 2_147_483_647;
+
+/** How a request or reply body is handed to amqplib, which takes nothing but Buffers. */
+export function toBuffer(body: Uint8Array): Buffer {
+  return Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+}
+
+/** What of a message's properties this protocol looks at; all of it is whatever the network delivered. */
+export interface MessageProperties {
+  readonly correlationId?: unknown;
+  readonly replyTo?: unknown;
+  readonly messageId?: unknown;
+  readonly expiration?: unknown;
+  readonly type?: unknown;
+  readonly contentType?: unknown;
+  readonly contentEncoding?: unknown;
+  readonly headers?: Readonly<Record<string, unknown>> | undefined;
+}
+
+/** The properties of a request. */
+export function requestProperties(
+  request: { id: string; replyTo: string; contentType: string; expiration: number },
+): Options.Publish {
+  return {
+    correlationId: request.id,
+    messageId: request.id,
+    replyTo: request.replyTo,
+    expiration: String(request.expiration),
+    contentType: request.contentType,
+    mandatory: true,
+    deliveryMode: 1,
+  };
+}
+
+/** The properties of the message that takes a call back; it is worth remembering for as long as it lives. */
+export function cancelProperties(id: string, rememberMs: number): Options.Publish {
+  return { correlationId: id, expiration: String(rememberMs), deliveryMode: 1 };
+}
+
+/** What a server reads from the properties of a request. */
+export interface RequestMeta {
+  readonly replyTo: string;
+  readonly correlationId: string | undefined;
+  readonly messageId: string | undefined;
+  /** How long the caller still waited when the request reached the broker, in ms; absent for plain clients. */
+  readonly expiration: number | undefined;
+  readonly deliveryCount: number | undefined;
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+/** Reads a request's properties; a `replyTo` of `""` means that there is none. */
+export function readRequest(properties: MessageProperties): RequestMeta {
+  const { expiration, headers } = properties;
+  const deliveryCount = headers?.["x-delivery-count"];
+  return {
+    replyTo: text(properties.replyTo) ?? "",
+    correlationId: text(properties.correlationId),
+    messageId: text(properties.messageId),
+    expiration: typeof expiration === "string" && /^\d{1,15}$/.test(expiration) ? Number(expiration) : undefined,
+    deliveryCount: typeof deliveryCount === "number" ? deliveryCount : undefined,
+  };
+}
+
+/** How long a cancel is worth remembering, in ms; 0 if it says nothing usable. */
+export function readCancel(properties: MessageProperties): { id: string | undefined; rememberMs: number } {
+  const { correlationId, expiration } = readRequest(properties);
+  return { id: correlationId, rememberMs: Math.min(expiration ?? 0, MAX_TIMEOUT_MS) };
+}
+
+/** Whether an address is RabbitMQ's direct reply-to; what goes there is never mandatory. */
+export function isDirect(replyTo: string): boolean {
+  return replyTo.startsWith(`${DIRECT_REPLY_TO}.`);
+}
+
+/** Whether the broker itself made the name, so that a server that answers there lends its rights to nobody. */
+export function isServerNamed(replyTo: string): boolean {
+  return replyTo.startsWith("amq.gen-") || isDirect(replyTo);
+}
+
+/** The properties of a reply. */
+export function replyProperties(
+  meta: { replyTo: string; correlationId: string | undefined },
+  contentType: string,
+  isError: boolean,
+): Options.Publish {
+  const properties: Options.Publish = { contentType, deliveryMode: 1 };
+  if (meta.correlationId !== undefined) properties.correlationId = meta.correlationId;
+  if (isError) properties.type = ERROR_TYPE;
+  if (!isDirect(meta.replyTo)) properties.mandatory = true;
+  return properties;
+}
+
+/** The largest error reply in bytes; a larger one goes out without its details. */
+const MAX_ERROR_BYTES = 1024 * 1024;
+
+/** An error as the body of an error reply; details that are no JSON, or too large, are left out. */
+export function encodeError(error: RpcError): Uint8Array {
+  const { code, message, outcome, details, id } = error;
+  const short = message.slice(0, 8192);
+  try {
+    const body = new TextEncoder().encode(JSON.stringify({ code, message: short, outcome, details, id }));
+    if (body.byteLength <= MAX_ERROR_BYTES) return body;
+  } catch {
+    // A cycle or a bigint in the details: the error itself still counts.
+  }
+  return new TextEncoder().encode(JSON.stringify({ code, message: short, outcome, id }));
+}
+
+/** Whether a reply is an error; all others are results. */
+export function isErrorReply(properties: MessageProperties): boolean {
+  return properties.type === ERROR_TYPE;
+}
+
+/** An error reply's body as the error that the caller gets; `data_loss` where it is none. */
+export function decodeErrorReply(body: Uint8Array): RpcError {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch (cause) {
+    return new RpcError("data_loss", "Cannot decode the error reply: the body is not JSON", { cause });
+  }
+  const { code, message, outcome, details, id } = (value ?? {}) as Record<string, unknown>;
+  if (typeof message !== "string" || typeof code !== "string") {
+    return new RpcError("data_loss", "Cannot decode the error reply: it has no 'code' and 'message'");
+  }
+  const known: RpcOutcome = isRpcOutcome(outcome) ? outcome : "unknown";
+  return new RpcError(isRpcCode(code) ? code : "unknown", message, {
+    outcome: known,
+    details,
+    ...(typeof id === "string" ? { id } : {}),
+  });
+}

@@ -1,0 +1,156 @@
+import type { ConfirmChannel, Message } from "amqplib";
+import { backoffDelay, type Connection, type KeptChannel } from "./connection.ts";
+import { replyProperties, type RequestMeta, toBuffer } from "./protocol.ts";
+
+/** How a reply ended: taken by the broker, sent back because the caller has left, or given up at its deadline. */
+export type ReplyFate = "confirmed" | "returned" | "dropped";
+
+/** A reply on its way. */
+export interface Reply {
+  readonly meta: RequestMeta;
+  readonly body: Uint8Array;
+  readonly contentType: string;
+  readonly isError: boolean;
+  /** Until when it is worth sending, on the clock of `performance.now()`. */
+  readonly deadline: number;
+  /** Hears once how it ended. */
+  readonly done: (fate: ReplyFate) => void;
+}
+
+interface Sending {
+  readonly reply: Reply;
+  attempts: number;
+  returned: boolean;
+  retryTimer?: ReturnType<typeof setTimeout>;
+}
+
+const RETRY = { min: 20, max: 1_000 };
+
+/**
+ * Publishes replies until the broker has confirmed each, over whatever
+ * happens to the channel, until the deadline of its caller.
+ */
+export class Replies {
+  readonly #connection: Connection;
+  /** Not confirmed yet, whether written or not. */
+  readonly #open = new Set<Sending>();
+  readonly #unconfirmed = new Map<number, Sending>();
+  #kept: KeptChannel | undefined;
+  #tag = 0;
+  #confirmedUpTo = 0;
+  #idle: (() => void)[] = [];
+
+  private constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Opens the channel that replies are published on. */
+  static async open(connection: Connection): Promise<Replies> {
+    const replies = new Replies(connection);
+    replies.#kept = await connection.keep({
+      setup: (channel) => {
+        channel.on("return", (message) => replies.#returned(message));
+        channel.on("ack", ({ deliveryTag, multiple }) => replies.#confirm(deliveryTag, multiple, false));
+        channel.on("nack", ({ deliveryTag, multiple }) => replies.#confirm(deliveryTag, multiple, true));
+        return Promise.resolve();
+      },
+      opened: () => {
+        replies.#tag = replies.#confirmedUpTo = 0;
+        replies.flush();
+      },
+      lost: () => replies.#unconfirmed.clear(),
+    });
+    return replies;
+  }
+
+  /** How many replies are on their way. */
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** Sends a reply, now or when there is a channel that may be written to. */
+  send(reply: Reply): void {
+    const sending: Sending = { reply, attempts: 0, returned: false };
+    this.#open.add(sending);
+    const channel = this.#writable();
+    if (channel !== undefined) this.#publish(channel, sending);
+  }
+
+  /** Sends what waits, after a loss or an alarm; finished work is never given back. */
+  flush(): void {
+    const channel = this.#writable();
+    if (channel === undefined) return;
+    const written = new Set(this.#unconfirmed.values());
+    for (const sending of Array.from(this.#open)) {
+      if (!written.has(sending) && sending.retryTimer === undefined) this.#publish(channel, sending);
+    }
+  }
+
+  /** Resolves when no reply is on its way. */
+  idle(): Promise<void> {
+    return this.#open.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Gives up on what is on its way. */
+  abandon(): void {
+    for (const sending of Array.from(this.#open)) this.#end(sending, "dropped");
+  }
+
+  #writable(): ConfirmChannel | undefined {
+    return this.#connection.blocked === undefined ? this.#kept?.current : undefined;
+  }
+
+  #publish(channel: ConfirmChannel, sending: Sending): void {
+    const { meta, body, contentType, isError, deadline } = sending.reply;
+    if (sending.attempts++ > 0 && performance.now() >= deadline) {
+      this.#end(sending, "dropped");
+      return;
+    }
+    try {
+      channel.publish("", meta.replyTo, toBuffer(body), replyProperties(meta, contentType, isError));
+    } catch {
+      return; // The channel has just closed; the next one takes it.
+    }
+    sending.returned = false;
+    this.#unconfirmed.set(++this.#tag, sending);
+  }
+
+  #returned({ fields, properties }: Message): void {
+    for (const sending of this.#unconfirmed.values()) {
+      const { replyTo, correlationId } = sending.reply.meta;
+      if (!sending.returned && replyTo === fields.routingKey && correlationId === properties.correlationId) {
+        sending.returned = true;
+        return;
+      }
+    }
+  }
+
+  #confirm(tag: number, multiple: boolean, refused: boolean): void {
+    for (let at = multiple ? this.#confirmedUpTo + 1 : tag; at <= tag; at++) {
+      const sending = this.#unconfirmed.get(at);
+      if (sending === undefined) continue;
+      this.#unconfirmed.delete(at);
+      if (refused) this.#refused(sending);
+      else this.#end(sending, sending.returned ? "returned" : "confirmed");
+    }
+    if (multiple) this.#confirmedUpTo = tag;
+  }
+
+  #refused(sending: Sending): void {
+    const delay = backoffDelay(sending.attempts, RETRY);
+    sending.retryTimer = setTimeout(() => {
+      delete sending.retryTimer;
+      const channel = this.#writable();
+      if (channel !== undefined) this.#publish(channel, sending);
+    }, delay);
+  }
+
+  #end(sending: Sending, fate: ReplyFate): void {
+    if (!this.#open.delete(sending)) return;
+    clearTimeout(sending.retryTimer);
+    sending.reply.done(fate);
+    if (this.#open.size === 0) {
+      for (const resolve of this.#idle.splice(0)) resolve();
+    }
+  }
+}

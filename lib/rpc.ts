@@ -1,0 +1,29 @@
+/**
+ * Remote procedure calls over RabbitMQ: call a function on another computer as
+ * if it were local. Every call ends: in the result, or in one typed error that
+ * says what happened and whether the work was done.
+ *
+ * @example One procedure, a server and a client
+ * ```ts ignore
+ * import { integer, procedure, RpcClient, RpcServer } from "./rpc.ts";
+ *
+ * const double = procedure({ queue: "double", request: integer(), reply: integer(), idempotent: true });
+ *
+ * await using server = await RpcServer.connect("amqp://localhost");
+ * await server.serve(double, (n) => 2 * n);
+ *
+ * await using client = await RpcClient.connect("amqp://localhost");
+ * console.log(await client.call(double, 21)); // 42
+ * ```
+ *
+ * @module
+ */
+export { RpcError } from "./errors.ts";
+export type { RpcCode, RpcErrorOptions, RpcOutcome } from "./errors.ts";
+export * from "./procedure.ts";
+export { type CallOptions, RpcClient, type RpcClientOptions } from "./rpc_client.ts";
+export { RpcServer, type RpcServerOptions, type ServeOptions } from "./rpc_server.ts";
+export type { Handler } from "./service.ts";
+export type { RequestContext } from "./running.ts";
+export type { ClientEvent, ServerEvent } from "./events.ts";
+export type { ConnectionEvent, ConnectOptions, TlsOptions } from "./connection.ts";

@@ -1,0 +1,468 @@
+import type { Channel, ConfirmChannel, ConsumeMessage, Message } from "amqplib";
+import { decodeBody, encodeBody } from "./codec.ts";
+import { backoffDelay, Connection, type ConnectOptions, type KeptChannel, settlesWithin } from "./connection.ts";
+import { RpcError } from "./errors.ts";
+import { type ClientEvent, emitTo, logEvent } from "./events.ts";
+import { checkInteger } from "./host.ts";
+import { type AnyProcedure, PendingCall, PendingCalls } from "./pending.ts";
+import type { Procedure } from "./procedure.ts";
+import {
+  CANCEL_EXCHANGE,
+  cancelProperties,
+  decodeErrorReply,
+  DIRECT_REPLY_TO,
+  isErrorReply,
+  MAX_TIMEOUT_MS,
+  requestProperties,
+  toBuffer,
+} from "./protocol.ts";
+
+/** Options of `RpcClient.connect`. */
+export interface RpcClientOptions extends ConnectOptions {
+  /**
+   * How long a call may take, in ms, where the call does not say, from 1 to 2,147,483,647.
+   *
+   * @default {30_000}
+   */
+  readonly timeout?: number;
+  /**
+   * Where replies go: an exclusive queue of the client's own, or RabbitMQ's
+   * direct reply-to (https://www.rabbitmq.com/docs/direct-reply-to), which
+   * needs no queue and is at most once.
+   *
+   * @default {"queue"}
+   */
+  readonly replies?: "queue" | "direct";
+  /**
+   * Hears what happens to the connection and of replies that nobody waits
+   * for.
+   *
+   * @default {logs what a person should know to stderr}
+   */
+  readonly onEvent?: (event: ClientEvent) => void;
+}
+
+/** Options of {@linkcode RpcClient.call}. */
+export interface CallOptions {
+  /**
+   * How long the call may take, in ms, from 1 to 2,147,483,647.
+   *
+   * @default {the client's timeout, 30_000}
+   */
+  readonly timeout?: number;
+  /** Ends the call when it is aborted, and stops the work on the server, best effort. */
+  readonly signal?: AbortSignal;
+  /**
+   * Rejects before publishing if nobody consumes the queue, at the price of
+   * one more round trip. Advisory: a server may leave a moment later.
+   *
+   * @default {false}
+   */
+  readonly failFast?: boolean;
+}
+
+/** What a look at a queue found. */
+interface Sight {
+  readonly messageCount: number;
+  readonly consumerCount: number;
+}
+
+/** How long a timed-out call waits to say what it found, in ms. */
+const LOOK_TIMEOUT_MS = 100;
+/** How long no cancel is sent after it turned out that no server listens for them, in ms. */
+const CANCEL_PAUSE_MS = 1_000;
+const RETRY = { min: 100, max: 3_000 };
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+/**
+ * Calls procedures on other computers. One client serves many calls at once
+ * over one connection, which it brings back when it is lost.
+ *
+ * @example
+ * ```ts ignore
+ * import { fibonacci } from "./fib.ts";
+ * import { RpcClient } from "./rpc.ts";
+ *
+ * await using client = await RpcClient.connect("amqp://localhost");
+ * console.log(await client.call(fibonacci, 30, { timeout: 5_000 })); // 832040n
+ * ```
+ */
+export class RpcClient implements AsyncDisposable {
+  readonly #connection: Connection;
+  readonly #options: RpcClientOptions;
+  readonly #pending: PendingCalls;
+  /** Calls that wait to be written, in order. */
+  readonly #outbox = new Set<PendingCall>();
+  /** Written and not confirmed, by delivery tag. */
+  readonly #unconfirmed = new Map<number, PendingCall>();
+  readonly #looks = new Map<string, Promise<Sight>>();
+  /** Cancels that wait to be written. */
+  readonly #cancels = new Set<PendingCall>();
+  #publisher: KeptChannel | undefined;
+  #replyTo: string | undefined;
+  #tag = 0;
+  #confirmedUpTo = 0;
+  #canceler: Promise<Channel> | undefined;
+  #noCancelsUntil = 0;
+  #closing: Promise<void> | undefined;
+
+  private constructor(connection: Connection, options: RpcClientOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#pending = new PendingCalls({
+      expired: (call) => this.#expire(call),
+      aborted: (call) => this.#abort(call),
+    });
+  }
+
+  /**
+   * Connects to the first host that answers.
+   *
+   * @param urls One URL, or those of the nodes of one cluster, which are tried
+   *   in turn; `AMQP_URL` from the environment, else `amqp://guest:guest@localhost:5672`, if absent.
+   * @param options Timeouts, TLS, events.
+   * @returns The client, ready to call.
+   * @throws {RpcError} `unavailable` if no broker answers, `unauthenticated`,
+   *   `permission_denied` or `not_found` if the broker refuses password, rights or virtual host.
+   * @throws {TypeError | RangeError} If a URL or option is not valid.
+   */
+  static async connect(urls?: string | readonly string[], options: RpcClientOptions = {}): Promise<RpcClient> {
+    checkInteger(options.timeout ?? 30_000, "timeout", "connect", 1, MAX_TIMEOUT_MS);
+    const { replies = "queue", onEvent = logEvent } = options;
+    if (replies !== "queue" && replies !== "direct") {
+      throw new TypeError(`Cannot connect: 'replies' must be "queue" or "direct", got ${String(replies)}`);
+    }
+    const clients: RpcClient[] = [];
+    const connection = await Connection.open(urls, options, (event) => {
+      emitTo(onEvent, event);
+      if (event.type === "unblocked") { for (const client of clients) client.#flush(); }
+    });
+    const client = new RpcClient(connection, options);
+    clients.push(client);
+    try {
+      await client.#open(replies);
+      return client;
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  }
+
+  /** How many calls have not ended. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /**
+   * Calls a procedure and waits for its result.
+   *
+   * @param procedure What to call.
+   * @param request Its argument, as the procedure's request codec takes it.
+   * @param options Deadline, cancellation.
+   * @returns The result, as the procedure's reply codec gives it.
+   * @throws {RpcError} In every other case; `code` says what happened,
+   *   `outcome` whether the work was done.
+   * @throws {TypeError | RangeError} If an option is not valid.
+   */
+  async call<RequestIn, RequestOut, ReplyIn, ReplyOut>(
+    procedure: Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut>,
+    request: RequestIn,
+    options: CallOptions = {},
+  ): Promise<ReplyOut> {
+    const { timeout = this.#options.timeout ?? 30_000, signal, failFast = false } = options;
+    checkInteger(timeout, "timeout", "call", 1, MAX_TIMEOUT_MS);
+    const { queue } = procedure;
+    if (this.#closing !== undefined) {
+      throw new RpcError("unavailable", `Cannot call "${queue}": the client is closed`, { outcome: "not_executed" });
+    }
+    const body = encodeBody(procedure.request, request, "request");
+    const call = new PendingCall(procedure as unknown as AnyProcedure, body, timeout, signal);
+    if (signal?.aborted) throw this.#canceled(call);
+    const settled = this.#pending.add(call) as Promise<ReplyOut>;
+    if (failFast) this.#sendIfConsumed(call);
+    else this.#send(call);
+    return await settled;
+  }
+
+  /**
+   * Takes no more calls, waits for those in progress, up to `drainTimeout`,
+   * and disconnects. Calls that are left then reject with `canceled`. Never
+   * rejects; a second call joins the first.
+   */
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  /** The same as {@linkcode RpcClient.close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    await settlesWithin(this.#pending.idle(), this.#options.drainTimeout ?? 30_000);
+    for (const call of Array.from(this.#pending.values())) {
+      this.#fail(call, "canceled", "the client was closed before it ended");
+    }
+    this.#outbox.clear();
+    // A cancel that was just asked for should still leave.
+    if (this.#canceler !== undefined) {
+      await settlesWithin(this.#canceler.then((channel) => channel.close()), LOOK_TIMEOUT_MS);
+    }
+    await this.#connection.close();
+  }
+
+  async #open(replies: "queue" | "direct"): Promise<void> {
+    if (replies === "queue") {
+      let replyQueue: string | undefined;
+      await this.#connection.keep({
+        setup: async (channel) => {
+          const { queue } = await channel.assertQueue("", { exclusive: true, durable: false });
+          await channel.consume(queue, (message) => this.#receive(message, channel), { noAck: true, exclusive: true });
+          replyQueue = queue;
+        },
+        opened: () => {
+          this.#replyTo = replyQueue;
+          this.#flush();
+        },
+        lost: (error) => {
+          this.#replyTo = undefined;
+          this.#lose(this.#pending.values(), error);
+        },
+      });
+    }
+    this.#publisher = await this.#connection.keep({
+      setup: async (channel) => {
+        channel.on("return", (message) => this.#returned(message));
+        channel.on("ack", ({ deliveryTag, multiple }) => this.#confirm(deliveryTag, multiple, false));
+        channel.on("nack", ({ deliveryTag, multiple }) => this.#confirm(deliveryTag, multiple, true));
+        if (replies === "direct") {
+          await channel.consume(DIRECT_REPLY_TO, (message) => this.#receive(message, channel), { noAck: true });
+        }
+      },
+      opened: () => {
+        this.#tag = this.#confirmedUpTo = 0;
+        if (replies === "direct") this.#replyTo = DIRECT_REPLY_TO;
+        this.#flush();
+      },
+      lost: (error) => {
+        const unconfirmed = Array.from(this.#unconfirmed.values());
+        this.#unconfirmed.clear();
+        if (replies === "direct") this.#replyTo = undefined;
+        this.#lose(replies === "direct" ? this.#pending.values() : unconfirmed, error);
+      },
+    });
+  }
+
+  /** Writes a call, or keeps it until it may be written. */
+  #send(call: PendingCall): void {
+    const channel = this.#publisher?.current;
+    const replyTo = this.#replyTo;
+    if (channel === undefined || replyTo === undefined || this.#connection.blocked !== undefined) {
+      this.#outbox.add(call);
+      return;
+    }
+    const { procedure, id, body } = call;
+    const expiration = Math.max(1, Math.ceil(call.deadline - performance.now()));
+    const properties = requestProperties({ id, replyTo, contentType: procedure.request.contentType, expiration });
+    try {
+      channel.publish("", procedure.queue, toBuffer(body), properties);
+    } catch {
+      // The channel has just closed and does not know it yet: nothing was written.
+      this.#outbox.add(call);
+      return;
+    }
+    this.#unconfirmed.set(++this.#tag, call);
+    call.attempts++;
+    call.inFlight = true;
+  }
+
+  #flush(): void {
+    const waiting = Array.from(this.#outbox);
+    this.#outbox.clear();
+    for (const call of waiting) {
+      if (this.#pending.has(call)) this.#send(call);
+    }
+    const cancels = Array.from(this.#cancels);
+    this.#cancels.clear();
+    for (const call of cancels) this.#cancel(call);
+  }
+
+  /** Ends or repeats calls whose request or reply went down with a channel. */
+  #lose(calls: Iterable<PendingCall>, error: RpcError): void {
+    for (const call of Array.from(calls)) {
+      if (!call.inFlight || !this.#pending.has(call)) continue;
+      call.inFlight = false;
+      const { idempotent } = call.procedure;
+      if (idempotent === true && error.code === "unavailable") this.#send(call);
+      else this.#fail(call, error.code, `${error.message}, after the request was sent`, error);
+    }
+  }
+
+  #confirm(tag: number, multiple: boolean, refused: boolean): void {
+    for (let at = multiple ? this.#confirmedUpTo + 1 : tag; at <= tag; at++) {
+      const call = this.#unconfirmed.get(at);
+      if (call === undefined) continue;
+      this.#unconfirmed.delete(at);
+      if (refused) this.#refused(call);
+    }
+    if (multiple) this.#confirmedUpTo = tag;
+  }
+
+  #refused(call: PendingCall): void {
+    if (!this.#pending.has(call)) return;
+    call.inFlight = false;
+    if (call.procedure.idempotent !== true) {
+      this.#fail(call, "resource_exhausted", "the broker did not take the request, its queue may be full");
+      return;
+    }
+    call.retryTimer = setTimeout(() => this.#send(call), backoffDelay(call.attempts, RETRY));
+  }
+
+  #returned({ properties }: Message): void {
+    const call = this.#pending.get(properties.correlationId);
+    if (call === undefined) return;
+    const text =
+      `Cannot call "${call.procedure.queue}": the queue does not exist, so no server has been started for it`;
+    this.#pending.reject(call, new RpcError("unavailable", text, { outcome: call.outcomeIfLastDidNotRun }));
+  }
+
+  #receive(message: ConsumeMessage | null, channel: ConfirmChannel): void {
+    if (message === null) {
+      // The reply queue was deleted; closing brings the channel back with a new one.
+      channel.close().catch(() => {});
+      return;
+    }
+    const { properties, content } = message;
+    const call = this.#pending.get(properties.correlationId);
+    if (call === undefined) {
+      const correlationId = typeof properties.correlationId === "string" ? properties.correlationId : undefined;
+      emitTo(this.#options.onEvent ?? logEvent, { type: "late_reply", correlationId });
+      return;
+    }
+    if (isErrorReply(properties)) {
+      this.#pending.reject(call, this.#answered(call, decodeErrorReply(content)));
+      return;
+    }
+    try {
+      if (properties.contentEncoding !== undefined) {
+        throw new RpcError("data_loss", `the content encoding "${properties.contentEncoding}" is not supported`);
+      }
+      const value = decodeBody(call.procedure.reply, content, "reply");
+      if (value instanceof Promise) {
+        value.then((decoded) => this.#pending.resolve(call, decoded), (error) => this.#undecodable(call, error));
+      } else {
+        this.#pending.resolve(call, value);
+      }
+    } catch (error) {
+      this.#undecodable(call, error);
+    }
+  }
+
+  #undecodable(call: PendingCall, cause: unknown): void {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const text = `Cannot read the reply of "${call.procedure.queue}": ${reason}`;
+    const details = cause instanceof RpcError ? cause.details : undefined;
+    // A reply without a type is a success: the handler ran to an answer.
+    this.#pending.reject(call, new RpcError("data_loss", text, { outcome: "executed", details, cause }));
+  }
+
+  /** The server speaks of the attempt that it saw, the outcome of all of them. */
+  #answered(call: PendingCall, error: RpcError): RpcError {
+    if (error.outcome !== "not_executed" || call.outcomeIfLastDidNotRun === "not_executed") return error;
+    const { code, message, details } = error;
+    return new RpcError(code, message, { outcome: "unknown", details, cause: error });
+  }
+
+  #fail(call: PendingCall, code: RpcError["code"], why: string, cause?: unknown): void {
+    const text = `Call ${call.id} to "${call.procedure.queue}" failed: ${why}`;
+    this.#pending.reject(call, new RpcError(code, text, { outcome: call.outcome, cause }));
+  }
+
+  #canceled(call: PendingCall): RpcError {
+    const cause = call.signal?.reason;
+    const text = `Call ${call.id} to "${call.procedure.queue}" was canceled by its signal`;
+    return new RpcError("canceled", text, { outcome: call.outcome, cause });
+  }
+
+  #abort(call: PendingCall): void {
+    this.#outbox.delete(call);
+    this.#cancel(call);
+    this.#pending.reject(call, this.#canceled(call));
+  }
+
+  async #expire(call: PendingCall): Promise<void> {
+    this.#outbox.delete(call);
+    this.#cancel(call);
+    const blocked = this.#connection.blocked;
+    const subject = `Call ${call.id} to "${call.procedure.queue}" did not end within ${call.timeout} ms`;
+    if (blocked !== undefined) {
+      const text = `${subject}: the broker does not take messages (${blocked}), free its memory or disk`;
+      this.#pending.reject(call, new RpcError("resource_exhausted", text, { outcome: call.outcome }));
+      return;
+    }
+    const found = await this.#findings(call);
+    this.#pending.reject(call, new RpcError("deadline_exceeded", subject + found, { outcome: call.outcome }));
+  }
+
+  /** What a caller whose call timed out wants to know; nothing if the broker does not say it soon. */
+  async #findings({ procedure: { queue } }: PendingCall): Promise<string> {
+    if (!this.#connection.connected) return ": there is no connection to the broker";
+    const look = this.#look(queue);
+    if (!await settlesWithin(look, LOOK_TIMEOUT_MS)) return "";
+    try {
+      const { consumerCount, messageCount } = await look;
+      return `: the queue has ${count(consumerCount, "consumer")} and ${count(messageCount, "request")} waiting` +
+        (consumerCount === 0 ? ", so start a server for it" : "");
+    } catch (error) {
+      return error instanceof RpcError && error.code === "not_found" ? ": the queue does not exist" : "";
+    }
+  }
+
+  /** One look at a queue serves all who want one at the time. */
+  #look(queue: string): Promise<Sight> {
+    let look = this.#looks.get(queue);
+    if (look === undefined) {
+      look = this.#connection.borrow((channel) => channel.checkQueue(queue));
+      const forget = (): boolean => this.#looks.delete(queue);
+      look.then(forget, forget);
+      this.#looks.set(queue, look);
+    }
+    return look;
+  }
+
+  async #sendIfConsumed(call: PendingCall): Promise<void> {
+    const { queue } = call.procedure;
+    let why: string | undefined;
+    try {
+      const { consumerCount } = await this.#look(queue);
+      if (consumerCount === 0) why = `"${queue}" has no consumer, so start a server for it`;
+    } catch (error) {
+      const missing = error instanceof RpcError && error.code === "not_found";
+      why = missing ? `the queue "${queue}" does not exist, so start a server for it` : (error as Error).message;
+    }
+    if (!this.#pending.has(call)) return;
+    if (why === undefined) this.#send(call);
+    else this.#fail(call, "unavailable", why);
+  }
+
+  /** Tells the servers that nobody waits any more; best effort. */
+  #cancel(call: PendingCall): void {
+    if (call.attempts === 0) return;
+    if (this.#connection.blocked !== undefined) {
+      this.#cancels.add(call);
+      return;
+    }
+    if (performance.now() < this.#noCancelsUntil) return;
+    this.#canceler ??= this.#connection.channel((refusal) => {
+      this.#canceler = undefined;
+      if (refusal !== undefined) this.#noCancelsUntil = performance.now() + CANCEL_PAUSE_MS;
+    });
+    this.#canceler.then((channel) => {
+      const empty = toBuffer(new Uint8Array());
+      channel.publish(CANCEL_EXCHANGE, call.procedure.queue, empty, cancelProperties(call.id, call.timeout));
+    }).catch(() => this.#canceler = undefined);
+  }
+}

@@ -1,0 +1,110 @@
+import type { Message } from "amqplib";
+import type { Acks } from "./acks.ts";
+import { type RpcCode, RpcError } from "./errors.ts";
+import { MAX_TIMEOUT_MS, type RequestMeta } from "./protocol.ts";
+
+/** What a handler is told about its request. */
+export interface RequestContext {
+  /**
+   * Aborted when nobody waits any more: at the deadline, when the caller took
+   * the call back, when the server shuts down without having waited long enough.
+   * Its reason is an `RpcError`.
+   */
+  readonly signal: AbortSignal;
+  /** Until when the caller waits at the most; absent for a client that sets no expiration. */
+  readonly deadline: Date | undefined;
+  /** Whether the request may have been delivered before. */
+  readonly redelivered: boolean;
+  /** How often it was delivered before; counted by quorum queues alone. */
+  readonly deliveryCount: number | undefined;
+  /** The call's identity, the same over every retry of it; absent for plain clients. */
+  readonly messageId: string | undefined;
+  /**
+   * Asks the broker whether the caller is still there, before expensive work.
+   * One round trip; `true` if the broker cannot be asked.
+   */
+  callerAlive(): Promise<boolean>;
+}
+
+/** One request that has been delivered and not been answered. */
+export class Running implements RequestContext {
+  readonly message: Message;
+  readonly meta: RequestMeta;
+  readonly acks: Acks;
+  readonly redelivered: boolean;
+  /** When its caller stops to wait, on the clock of `performance.now()`. */
+  readonly endsAt: number;
+  /** Later than `endsAt` by as much as this process may have stood still before it read the request. */
+  readonly endsAtTheLatest: number;
+  readonly #askCaller: (replyTo: string) => Promise<boolean>;
+  #controller: AbortController | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #aborted: RpcError | undefined;
+  #ended = false;
+
+  constructor(
+    message: Message,
+    meta: RequestMeta,
+    acks: Acks,
+    arrivedAt: number,
+    askCaller: (replyTo: string) => Promise<boolean>,
+  ) {
+    this.message = message;
+    this.meta = meta;
+    this.acks = acks;
+    this.redelivered = message.fields.redelivered || (meta.deliveryCount ?? 0) > 0;
+    this.endsAt = arrivedAt + (meta.expiration ?? Infinity);
+    this.endsAtTheLatest = performance.now() + (meta.expiration ?? Infinity);
+    this.#askCaller = askCaller;
+  }
+
+  /** Why it was aborted, if it was. */
+  get whyAborted(): RpcCode | undefined {
+    return this.#aborted?.code;
+  }
+
+  /** Made when a handler asks for it: most do not. */
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
+      else if (this.endsAt !== Infinity && !this.#ended) {
+        const left = Math.min(Math.max(0, this.endsAt - performance.now()), MAX_TIMEOUT_MS);
+        this.#timer = setTimeout(() => {
+          this.abort(new RpcError("deadline_exceeded", "The caller's deadline has passed"));
+        }, left);
+      }
+    }
+    return this.#controller.signal;
+  }
+
+  get deadline(): Date | undefined {
+    return this.endsAt === Infinity ? undefined : new Date(Date.now() + this.endsAt - performance.now());
+  }
+
+  get deliveryCount(): number | undefined {
+    return this.meta.deliveryCount;
+  }
+
+  get messageId(): string | undefined {
+    return this.meta.messageId;
+  }
+
+  callerAlive(): Promise<boolean> {
+    return this.#askCaller(this.meta.replyTo);
+  }
+
+  /** Tells the handler to stop. */
+  abort(reason: RpcError): void {
+    if (this.#ended || this.#aborted !== undefined) return;
+    this.#aborted = reason;
+    clearTimeout(this.#timer);
+    this.#controller?.abort(reason);
+  }
+
+  /** The handler has ended: nothing is left to stop. */
+  end(): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+  }
+}
