@@ -1,4 +1,3 @@
-import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { type RpcCode, RpcError, type RpcOutcome } from "./errors.ts";
 
 /**
@@ -231,12 +230,43 @@ export function bigint(options: BigintOptions = {}): Codec<bigint> {
   };
 }
 
+/**
+ * Any Standard Schema validator (https://standardschema.dev), spelled out here
+ * so that its types are part of this library's documentation.
+ */
+export interface Schema<In = unknown, Out = In> {
+  /** The validator's side of the standard. */
+  readonly "~standard": {
+    /** The version of the standard. */
+    readonly version: 1;
+    /** Who made the validator. */
+    readonly vendor: string;
+    /** Checks a value; gives the value that it stands for, or what is wrong with it. */
+    readonly validate: (value: unknown) => SchemaResult<Out> | Promise<SchemaResult<Out>>;
+    /** What goes in and what comes out, for the type checker alone. */
+    readonly types?: { readonly input: In; readonly output: Out } | undefined;
+  };
+}
+
+/** What a Standard Schema validator found. */
+export type SchemaResult<Out> =
+  | { readonly value: Out; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] };
+
+/** One thing that is wrong with a value, and where. */
+export interface SchemaIssue {
+  /** What is wrong, for a person. */
+  readonly message: string;
+  /** Where: keys, from the outermost in. */
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
+}
+
 interface Issue {
   readonly path: string;
   readonly message: string;
 }
 
-function toIssue(issue: StandardSchemaV1.Issue): Issue {
+function toIssue(issue: SchemaIssue): Issue {
   let path = "";
   for (const segment of issue.path ?? []) {
     const key = typeof segment === "object" ? segment.key : segment;
@@ -245,7 +275,7 @@ function toIssue(issue: StandardSchemaV1.Issue): Issue {
   return { path, message: issue.message };
 }
 
-function validated<Out>(result: StandardSchemaV1.Result<Out>): Out {
+function validated<Out>(result: SchemaResult<Out>): Out {
   if (result.issues === undefined) return result.value;
   const issues = result.issues.map(toIssue);
   const list = issues.map(({ path, message }) => `${path === "" ? "value" : path}: ${message}`).join("; ");
@@ -275,13 +305,10 @@ export function json(): Codec<unknown>;
  * console.assert(order.contentType === "application/json");
  * ```
  */
-export function json<Schema extends StandardSchemaV1>(
-  schema: Schema,
+export function json<In, Out>(
+  schema: Schema<In, Out>,
   options?: CodecOptions,
-): Codec<
-  NonNullable<Schema["~standard"]["types"]>["input"],
-  NonNullable<Schema["~standard"]["types"]>["output"]
->;
+): Codec<In, Out>;
 /**
  * JSON, decoded to `unknown`, with a size limit.
  *
@@ -290,7 +317,7 @@ export function json<Schema extends StandardSchemaV1>(
  * @returns The codec, `application/json`.
  */
 export function json(schema: undefined, options: CodecOptions): Codec<unknown>;
-export function json(schema?: StandardSchemaV1, options: CodecOptions = {}): Codec<unknown> {
+export function json(schema?: Schema, options: CodecOptions = {}): Codec<unknown> {
   if (schema !== undefined && typeof schema["~standard"]?.validate !== "function") {
     throw new TypeError("Cannot create JSON codec: 'schema' must be a Standard Schema validator");
   }

@@ -10,6 +10,9 @@ export {
   type IntegerOptions,
   json,
   MAX_BODY_BYTES,
+  type Schema,
+  type SchemaIssue,
+  type SchemaResult,
   text,
 } from "./codec.ts";
 

@@ -1,0 +1,95 @@
+import { type Args, EXIT, parseCommandLine, parseDuration, runScript, UsageError } from "./lib/cli.ts";
+import { fibonacci } from "./lib/fib.ts";
+import { procedure, RpcClient, RpcError, type RpcOutcome } from "./lib/rpc.ts";
+
+const HELP = `Call fib over RabbitMQ, as in RabbitMQ's tutorial six
+
+Usage: deno task client [flags] N [N ...]
+
+  N                   which Fibonacci number, 0 to 100000; several are called at once
+  --url URL           the broker; default AMQP_URL, else amqp://guest:guest@localhost:5672
+  --queue NAME        the queue of the server; default ${fibonacci.queue}
+  --timeout TIME      how long a call may take, such as 500ms, 5s (default) or 2m
+  --fail-fast         fail at once if no server consumes the queue
+  --json              one line of JSON per call
+  --help, --version
+
+Exit codes: 0 all answered, 1 a call failed, 2 usage, 3 no broker, 130 interrupted`;
+
+const OUTCOMES: Readonly<Record<RpcOutcome, string>> = {
+  not_executed: "the work was not done",
+  executed: "the server ran it",
+  unknown: "nobody can tell whether the work was done",
+};
+
+function args(): Args {
+  return parseCommandLine(Deno.args, ["url", "queue", "timeout"], ["fail-fast", "json"]);
+}
+
+function parseN(text: string): number {
+  try {
+    return fibonacci.request.decode(new TextEncoder().encode(text)) as number;
+  } catch (error) {
+    throw new UsageError(`Invalid argument "${text}" for N. ${(error as Error).message}`);
+  }
+}
+
+/** What a person can do about it. */
+function advice({ code, outcome }: RpcError): string {
+  if (code === "unavailable") return "is a server running? deno task server";
+  if (code === "deadline_exceeded") return "see that a server runs, or allow more with --timeout";
+  if (code === "resource_exhausted") return "try again when the broker has room";
+  if (code === "internal") return "see the server's log";
+  return outcome === "executed" ? "calling again will likely give the same" : "call again";
+}
+
+function report(n: number, error: unknown): void {
+  if (!(error instanceof RpcError)) throw error;
+  const { code, outcome, message } = error;
+  console.error(` [!] fib(${n}) failed: ${code}: ${message}`);
+  console.error(`     ${OUTCOMES[outcome]}; ${advice(error)}`);
+}
+
+function toJson(n: number, settled: PromiseSettledResult<bigint>): string {
+  if (settled.status === "fulfilled") return JSON.stringify({ n, result: String(settled.value) });
+  if (!(settled.reason instanceof RpcError)) throw settled.reason;
+  const { code, outcome, message, details, id } = settled.reason;
+  return JSON.stringify({ n, error: { code, outcome, message, details, id } });
+}
+
+async function main(): Promise<number> {
+  const { values, switches, operands } = args();
+  if (operands.length === 0) throw new UsageError("Missing argument N: want one or more numbers, such as 30");
+  const numbers = operands.map(parseN);
+  const timeout = parseDuration(values["timeout"] ?? "5s", "timeout");
+  const called = procedure({ ...fibonacci, queue: values["queue"] ?? fibonacci.queue, idempotent: true });
+  const json = switches.has("json");
+
+  const interrupted = new AbortController();
+  const interrupt = (): void => interrupted.abort();
+  Deno.addSignalListener("SIGINT", interrupt);
+  try {
+    await using client = await RpcClient.connect(values["url"]);
+    const options = { timeout, signal: interrupted.signal, failFast: switches.has("fail-fast") };
+    const calls = numbers.map((n) => {
+      if (!json) console.log(` [x] Requesting fib(${n})`);
+      return client.call(called, n, options);
+    });
+    // All are awaited from the start, so that none is unhandled while an earlier one is printed.
+    const settling = calls.map((call) => Promise.allSettled([call]));
+    let failed = false;
+    for (const [index, n] of numbers.entries()) {
+      const [settled] = await settling[index] ?? [];
+      if (settled === undefined) continue;
+      if (settled.status === "rejected") failed = true;
+      if (json) console.log(toJson(n, settled));
+      else if (settled.status === "fulfilled") console.log(` [.] Got ${settled.value}`);
+      else report(n, settled.reason);
+    }
+    return interrupted.signal.aborted ? EXIT.interrupted : failed ? EXIT.failed : EXIT.ok;
+  } finally {
+    Deno.removeSignalListener("SIGINT", interrupt);
+  }
+}
+
+await runScript(HELP, main, args);
