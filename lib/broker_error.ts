@@ -5,6 +5,7 @@ const MEANINGS: readonly (readonly [RegExp, RpcCode])[] = [
   [/ACCESS[-_]REFUSED.*(login|authentication)|Handshake terminated by server: 403/i, "unauthenticated"],
   [/NOT_ALLOWED - vhost .* not found/i, "not_found"],
   [/NOT_ALLOWED - (access to vhost|vhost .* is down)/i, "permission_denied"],
+  [/Expected ConnectionOpenOk/, "permission_denied"],
   [/SASL mechanism/, "unauthenticated"],
   [/certificate|UnknownIssuer|CERT_|handshake failure|tls|ssl/i, "unauthenticated"],
   [/40[35] \((ACCESS[-_]REFUSED|RESOURCE[-_]LOCKED)\)/i, "permission_denied"],
@@ -27,6 +28,9 @@ const UNREACHABLE: Readonly<Record<string, string>> = {
 
 /** The part of a close that the broker means for people. */
 function reason(message: string): string {
+  if (message.startsWith("Expected ConnectionOpenOk")) {
+    return "the virtual host does not exist, or the user may not use it";
+  }
   return message.match(/replyText"?:"?\\?"?([^"]+)"/)?.[1] ?? message.match(/with message "([^]*)"$/)?.[1] ?? message;
 }
 

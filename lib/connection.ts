@@ -1,23 +1,8 @@
-import type { Buffer } from "node:buffer";
-import type { Duplex } from "node:stream";
-import { type Channel, type ChannelModel, type ConfirmChannel, connect as amqpConnect, credentials } from "amqplib";
-import { type Host, parseHosts } from "./host.ts";
+import type { Channel, ChannelModel, ConfirmChannel } from "amqplib";
 import { toRpcError } from "./broker_error.ts";
 import { RpcError } from "./errors.ts";
-
-/** TLS material, as PEM text; passed on to the TLS library as it is. */
-export interface TlsOptions {
-  /** The certificates of the authorities to trust, instead of the system's. */
-  readonly ca?: string | readonly string[];
-  /** The client's certificate chain. */
-  readonly cert?: string;
-  /** The client's private key. */
-  readonly key?: string;
-  /** The passphrase of `key`. */
-  readonly passphrase?: string;
-  /** The name that the broker's certificate must have; the URL's host if absent. */
-  readonly servername?: string;
-}
+import { type Host, parseHosts } from "./host.ts";
+import { coalesceWrites, openLink, settlesWithin, socketOf, type TlsOptions } from "./link.ts";
 
 /** How `connect` of both sides behaves. */
 export interface ConnectOptions {
@@ -97,47 +82,6 @@ interface Kept extends KeptChannel {
 
 /** How long a close handshake may take before the socket is cut, in ms. */
 const CLOSE_TIMEOUT_MS = 1_000;
-
-/** The amqplib socket; not in its types, so every use copes with its absence. */
-function socketOf(model: ChannelModel): Duplex | undefined {
-  const { stream } = model.connection as unknown as { stream?: Partial<Duplex> };
-  const usable = typeof stream?.cork === "function" && typeof stream.write === "function" &&
-    typeof stream.destroy === "function";
-  return usable ? stream as Duplex : undefined;
-}
-
-/**
- * Makes one socket write of all frames of one turn of the event loop: with
- * `noDelay`, which latency needs, each write is a packet and a system call.
- */
-export function coalesceWrites(socket: Duplex | undefined): void {
-  if (socket === undefined) return;
-  const write = socket.write.bind(socket) as (chunk: Buffer) => boolean;
-  let corked = false;
-  const uncork = (): void => {
-    corked = false;
-    socket.uncork();
-  };
-  socket.write = (chunk: Buffer): boolean => {
-    if (!corked) {
-      corked = true;
-      socket.cork();
-      queueMicrotask(uncork);
-    }
-    return write(chunk);
-  };
-}
-
-/** Waits, and settles either way; true if it settled in time. */
-export async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(false), ms));
-  try {
-    return await Promise.race([promise.then(() => true, () => true), late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 /** Exponential backoff with full jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). */
 export function backoffDelay(attempt: number, { min, max }: { min: number; max: number }): number {
@@ -329,14 +273,7 @@ export class Connection {
 
   async #connectTo(host: Host): Promise<void> {
     const { connectTimeout = 10_000, tls, name } = this.#options;
-    const model = await amqpConnect(host.connect, {
-      noDelay: true,
-      timeout: connectTimeout,
-      keepAlive: true,
-      ...(host.external ? { credentials: credentials.external() } : {}),
-      ...(tls === undefined ? {} : { ...tls, ca: typeof tls.ca === "string" ? tls.ca : tls.ca?.slice() }),
-      clientProperties: name === undefined ? {} : { connection_name: name },
-    });
+    const model = await openLink(host, { connectTimeout, tls, name });
     let cause: Error | undefined;
     model.on("error", (error) => cause = error);
     model.on("close", (error) => this.#lose(model, cause ?? error));

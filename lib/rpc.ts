@@ -26,4 +26,5 @@ export { RpcServer, type RpcServerOptions, type ServeOptions } from "./rpc_serve
 export type { Handler } from "./service.ts";
 export type { RequestContext } from "./running.ts";
 export type { ClientEvent, ServerEvent } from "./events.ts";
-export type { ConnectionEvent, ConnectOptions, TlsOptions } from "./connection.ts";
+export type { ConnectionEvent, ConnectOptions } from "./connection.ts";
+export type { TlsOptions } from "./link.ts";

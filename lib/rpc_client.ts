@@ -1,6 +1,7 @@
 import type { Channel, ConfirmChannel, ConsumeMessage, Message } from "amqplib";
 import { decodeBody, encodeBody } from "./codec.ts";
-import { backoffDelay, Connection, type ConnectOptions, type KeptChannel, settlesWithin } from "./connection.ts";
+import { backoffDelay, Connection, type ConnectOptions, type KeptChannel } from "./connection.ts";
+import { settlesWithin } from "./link.ts";
 import { RpcError } from "./errors.ts";
 import { type ClientEvent, emitTo, logEvent } from "./events.ts";
 import { checkInteger } from "./host.ts";

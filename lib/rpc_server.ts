@@ -1,4 +1,5 @@
-import { Connection, type ConnectOptions, settlesWithin } from "./connection.ts";
+import { Connection, type ConnectOptions } from "./connection.ts";
+import { settlesWithin } from "./link.ts";
 import { Deadlines, type Expiring } from "./deadlines.ts";
 import { RpcError } from "./errors.ts";
 import { emitTo, logEvent, type ServerEvent } from "./events.ts";
