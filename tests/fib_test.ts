@@ -1,0 +1,84 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { fib, fibonacci, MAX_N } from "../lib/fib.ts";
+import { RpcClient, RpcError, RpcServer } from "../lib/rpc.ts";
+import { live, plainCall } from "./support/live.ts";
+
+Deno.test("fib() is exact for every n, by the definition", () => {
+  let [a, b] = [0n, 1n];
+  for (let n = 0; n <= 2_000; n++) {
+    assertEquals(fib(n), a);
+    [a, b] = [b, a + b];
+  }
+});
+
+Deno.test("fib() is exact at its upper bound", () => {
+  const digits = String(fib(MAX_N));
+  assertEquals(digits.length, 20_899);
+  // Cassini's identity ties the three largest together: F(n-1) F(n+1) - F(n)^2 = (-1)^n.
+  const [p, q, r] = [fib(MAX_N - 2), fib(MAX_N - 1), fib(MAX_N)];
+  assertEquals(p + q, r);
+  assertEquals(p * r - q * q, -1n);
+});
+
+for (const n of [-1, MAX_N + 1, 3.5, NaN, Infinity]) {
+  Deno.test(`fib(${n}) is out_of_range`, () => {
+    const error = assertThrows(() => fib(n), RpcError, `Cannot compute fib(${n}): 'n' must be`);
+    assertEquals(error.code, "out_of_range");
+  });
+}
+
+const REFUSED: readonly (readonly [string, string, string, string])[] = [
+  ["above the bound", "100001", "out_of_range", "100001: must be between 0 and 100000"],
+  ["far above the bound", "9".repeat(30), "out_of_range", "must be between 0 and 100000"],
+  ["a fraction", "3.5", "invalid_argument", '"3.5"'],
+  ["a minus sign", "-5", "out_of_range", "-5: must be between 0 and 100000"],
+  ["minus zero", "-0", "invalid_argument", '"-0"'],
+  ["a plus sign", "+5", "invalid_argument", '"+5"'],
+  ["a leading blank", " 5", "invalid_argument", '" 5"'],
+  ["a trailing newline", "5\n", "invalid_argument", '"5\\n"'],
+  ["blanks alone", "  ", "invalid_argument", '"  "'],
+  ["hex", "0x1e", "invalid_argument", '"0x1e"'],
+  ["an exponent", "1e3", "invalid_argument", '"1e3"'],
+  ["a word", "thirty", "invalid_argument", '"thirty"'],
+  ["digits of another script", "٣٠", "invalid_argument", '"٣٠"'],
+  ["an empty body", "", "invalid_argument", '""'],
+  ["1 MB of digits", "9".repeat(1_000_000), "out_of_range", "1000000 bytes, at most 32 are allowed"],
+];
+
+for (const [what, body, code, part] of REFUSED) {
+  live(`A request of ${what} is refused with ${code} by name, before the handler runs`, async ({ url, queue }) => {
+    await using server = await RpcServer.connect(url);
+    let runs = 0;
+    await server.serve({ ...fibonacci, queue }, (n) => {
+      runs++;
+      return fib(n);
+    });
+    const reply = await plainCall(url, queue, body);
+    assertEquals(reply.properties.type, "rpc.error");
+    const error = JSON.parse(reply.content.toString());
+    assertEquals([error.code, error.outcome, runs], [code, "not_executed", 0]);
+    assertEquals(error.message.includes(part), true, error.message);
+  });
+}
+
+live("A request that is not UTF-8 is refused with invalid_argument", async ({ url, queue }) => {
+  await using server = await RpcServer.connect(url);
+  await server.serve({ ...fibonacci, queue }, (n) => fib(n));
+  const reply = await plainCall(url, queue, Uint8Array.from([0xff, 0x33]));
+  assertEquals(JSON.parse(reply.content.toString()).code, "invalid_argument");
+});
+
+live("RpcClient.call(fibonacci) gives every digit of fib(0), fib(100) and fib(100000)", async ({ url, queue }) => {
+  await using server = await RpcServer.connect(url);
+  await server.serve({ ...fibonacci, queue }, (n) => fib(n));
+  await using client = await RpcClient.connect(url);
+  assertEquals(await client.call({ ...fibonacci, queue }, 0), 0n);
+  assertEquals(await client.call({ ...fibonacci, queue }, 100), 354224848179261915075n);
+  assertEquals(await client.call({ ...fibonacci, queue }, MAX_N), fib(MAX_N));
+});
+
+live("RpcClient.call(fibonacci) refuses what is out of bounds before it publishes", async ({ url, queue }) => {
+  await using client = await RpcClient.connect(url);
+  const error = await assertRejects(() => client.call({ ...fibonacci, queue }, -1), RpcError, "-1: must be between");
+  assertEquals([error.code, error.outcome], ["out_of_range", "not_executed"]);
+});
