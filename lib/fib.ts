@@ -1,5 +1,6 @@
+import { bigint, integer } from "./codec.ts";
 import { RpcError } from "./errors.ts";
-import { bigint, integer, type Procedure, procedure } from "./procedure.ts";
+import { type Procedure, procedure } from "./procedure.ts";
 
 /** The largest `n` that {@linkcode fib} computes; fib(100,000) has 20,899 digits. */
 export const MAX_N = 100_000;

@@ -1,4 +1,5 @@
 import type { Options } from "amqplib";
+import { checkInteger } from "./check.ts";
 import { MAX_TIMEOUT_MS } from "./protocol.ts";
 
 /** One host to connect to; `label` is what may be shown of it. */
@@ -15,16 +16,6 @@ interface Numbers {
   readonly heartbeat?: number;
   readonly backoff?: { readonly min: number; readonly max: number };
   readonly drainTimeout?: number;
-}
-
-/** Refuses a number that is not an integer within its bounds. */
-export function checkInteger(value: unknown, name: string, action: string, min: number, max: number): void {
-  if (typeof value !== "number") {
-    throw new TypeError(`Cannot ${action}: '${name}' must be a number, got ${typeof value}`);
-  }
-  if (!Number.isInteger(value) || value < min || value > max) {
-    throw new RangeError(`Cannot ${action}: '${name}' must be an integer between ${min} and ${max}, got ${value}`);
-  }
 }
 
 function defaultUrl(): string {

@@ -1,20 +1,5 @@
+import { checkInteger } from "./check.ts";
 import type { Codec } from "./codec.ts";
-
-export {
-  bigint,
-  type BigintOptions,
-  bytes,
-  type Codec,
-  type CodecOptions,
-  integer,
-  type IntegerOptions,
-  json,
-  MAX_BODY_BYTES,
-  type Schema,
-  type SchemaIssue,
-  type SchemaResult,
-  text,
-} from "./codec.ts";
 
 /**
  * What kind of queue holds the requests
@@ -42,6 +27,25 @@ export interface ProcedureOptions<RequestIn, RequestOut, ReplyIn, ReplyOut> {
    */
   readonly queueType?: QueueType;
   /**
+   * How many requests may wait in a queue that the server declares, from 1 to
+   * 4,294,967,295; the broker refuses more, and their calls end in
+   * `resource_exhausted` (https://www.rabbitmq.com/docs/maxlength).
+   */
+  readonly maxLength?: number | undefined;
+  /**
+   * How long a request may wait in a queue that the server declares, in ms,
+   * from 1 to 4,294,967,295, for clients that set no expiration
+   * (https://www.rabbitmq.com/docs/ttl).
+   */
+  readonly messageTtl?: number | undefined;
+  /**
+   * Where rejected, expired and poisonous requests go, in a queue that the
+   * server declares; `""` is the default exchange (https://www.rabbitmq.com/docs/dlx).
+   */
+  readonly deadLetterExchange?: string | undefined;
+  /** The routing key with which they go there; that of the request if absent. */
+  readonly deadLetterRoutingKey?: string | undefined;
+  /**
    * What happens to a request whose fate is not known:
    *
    * - `true`: the client sends it again after a lost connection or a nack,
@@ -50,7 +54,7 @@ export interface ProcedureOptions<RequestIn, RequestOut, ReplyIn, ReplyOut> {
    * - `false`: at most once. The client never sends twice, and a server
    *   answers a redelivered request with `aborted` without running it.
    */
-  readonly idempotent?: boolean;
+  readonly idempotent?: boolean | undefined;
   /**
    * After how many deliveries a server answers `aborted` instead of running a
    * request again, from 1 to 1000; counted by quorum queues alone.
@@ -70,6 +74,14 @@ export interface Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   readonly reply: Codec<ReplyIn, ReplyOut>;
   /** How the server declares the queue. */
   readonly queueType: QueueType;
+  /** How many requests may wait in a queue that the server declares. */
+  readonly maxLength: number | undefined;
+  /** How long a request may wait in a queue that the server declares, in ms. */
+  readonly messageTtl: number | undefined;
+  /** Where rejected, expired and poisonous requests go. */
+  readonly deadLetterExchange: string | undefined;
+  /** The routing key with which they go there. */
+  readonly deadLetterRoutingKey: string | undefined;
   /** Whether a request may be sent, and run, more than once. */
   readonly idempotent: boolean | undefined;
   /** After how many deliveries a request is refused. */
@@ -77,6 +89,13 @@ export interface Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut> {
 }
 
 const QUEUE_TYPES: readonly unknown[] = ["quorum", "classic", "transient"] satisfies QueueType[];
+
+interface Limits {
+  readonly maxLength?: number | undefined;
+  readonly messageTtl?: number | undefined;
+  readonly deadLetterExchange?: string | undefined;
+  readonly deadLetterRoutingKey?: string | undefined;
+}
 
 /** Refuses a queue name that the broker would answer by closing the channel. */
 export function checkQueueName(queue: unknown, action: string): asserts queue is string {
@@ -90,6 +109,36 @@ export function checkQueueName(queue: unknown, action: string): asserts queue is
       `Cannot ${action}: 'queue' must not start with "amq.", which RabbitMQ reserves, got "${queue}"`,
     );
   }
+}
+
+const UINT32_MAX = 4_294_967_295;
+
+function checkLimits({ maxLength, messageTtl, deadLetterExchange, deadLetterRoutingKey }: Limits): void {
+  for (const [name, value] of Object.entries({ maxLength, messageTtl })) {
+    if (value !== undefined) checkInteger(value, name, "define procedure", 1, UINT32_MAX);
+  }
+  for (const [name, value] of Object.entries({ deadLetterExchange, deadLetterRoutingKey })) {
+    if (value === undefined || typeof value === "string") continue;
+    throw new TypeError(`Cannot define procedure: '${name}' must be a string, got ${typeof value}`);
+  }
+  if (deadLetterRoutingKey !== undefined && deadLetterExchange === undefined) {
+    throw new TypeError("Cannot define procedure: 'deadLetterRoutingKey' needs 'deadLetterExchange'");
+  }
+}
+
+/** The arguments with which a server declares the queue of a procedure. */
+export function queueArguments(procedure: Limits & { readonly queueType: QueueType }): Record<string, unknown> {
+  const { queueType, maxLength, messageTtl, deadLetterExchange, deadLetterRoutingKey } = procedure;
+  const named = {
+    // A transient queue is declared as old tutorials do it: with no argument at all.
+    "x-queue-type": queueType === "transient" ? undefined : queueType,
+    "x-max-length": maxLength,
+    "x-overflow": maxLength === undefined ? undefined : "reject-publish",
+    "x-message-ttl": messageTtl,
+    "x-dead-letter-exchange": deadLetterExchange,
+    "x-dead-letter-routing-key": deadLetterRoutingKey,
+  };
+  return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
 }
 
 function checkCodec(codec: unknown, name: string): void {
@@ -130,10 +179,19 @@ export function procedure<RequestIn, RequestOut, ReplyIn, ReplyOut>(
   if (idempotent !== undefined && typeof idempotent !== "boolean") {
     throw new TypeError(`Cannot define procedure: 'idempotent' must be true, false or absent, got ${idempotent}`);
   }
-  if (!Number.isInteger(maxDeliveries) || maxDeliveries < 1 || maxDeliveries > 1000) {
-    throw new RangeError(
-      `Cannot define procedure: 'maxDeliveries' must be an integer between 1 and 1000, current value is ${maxDeliveries}`,
-    );
-  }
-  return { queue, request, reply, queueType, idempotent, maxDeliveries };
+  const { maxLength, messageTtl, deadLetterExchange, deadLetterRoutingKey } = options;
+  checkLimits(options);
+  checkInteger(maxDeliveries, "maxDeliveries", "define procedure", 1, 1000);
+  return {
+    queue,
+    request,
+    reply,
+    queueType,
+    maxLength,
+    messageTtl,
+    deadLetterExchange,
+    deadLetterRoutingKey,
+    idempotent,
+    maxDeliveries,
+  };
 }

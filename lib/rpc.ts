@@ -20,7 +20,9 @@
  */
 export { RpcError } from "./errors.ts";
 export type { RpcCode, RpcErrorOptions, RpcOutcome } from "./errors.ts";
-export * from "./procedure.ts";
+export { bigint, bytes, integer, json, MAX_BODY_BYTES, text } from "./codec.ts";
+export type { BigintOptions, Codec, CodecOptions, IntegerOptions, Schema, SchemaIssue, SchemaResult } from "./codec.ts";
+export { type Procedure, procedure, type ProcedureOptions, type QueueType } from "./procedure.ts";
 export { type CallOptions, RpcClient, type RpcClientOptions } from "./rpc_client.ts";
 export { RpcServer, type RpcServerOptions, type ServeOptions } from "./rpc_server.ts";
 export type { Handler } from "./service.ts";

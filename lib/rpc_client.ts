@@ -4,7 +4,7 @@ import { backoffDelay, Connection, type ConnectOptions, type KeptChannel } from 
 import { settlesWithin } from "./link.ts";
 import { RpcError } from "./errors.ts";
 import { type ClientEvent, emitTo, logEvent } from "./events.ts";
-import { checkInteger } from "./host.ts";
+import { checkInteger } from "./check.ts";
 import { type AnyProcedure, PendingCall, PendingCalls } from "./pending.ts";
 import type { Procedure } from "./procedure.ts";
 import {

@@ -3,7 +3,7 @@ import { settlesWithin } from "./link.ts";
 import { Deadlines, type Expiring } from "./deadlines.ts";
 import { RpcError } from "./errors.ts";
 import { emitTo, logEvent, type ServerEvent } from "./events.ts";
-import { checkInteger } from "./host.ts";
+import { checkInteger } from "./check.ts";
 import type { Procedure } from "./procedure.ts";
 import { CANCEL_EXCHANGE, readCancel } from "./protocol.ts";
 import { Replies } from "./replies.ts";

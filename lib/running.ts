@@ -36,6 +36,8 @@ export class Running implements RequestContext {
   readonly endsAt: number;
   /** Later than `endsAt` by as much as this process may have stood still before it read the request. */
   readonly endsAtTheLatest: number;
+  /** Whether it was delivered too often to be run again. */
+  poisonous = false;
   readonly #askCaller: (replyTo: string) => Promise<boolean>;
   #controller: AbortController | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;

@@ -4,7 +4,7 @@ import { decodeBody, decodeError, encodeBody } from "./codec.ts";
 import type { Connection, KeptChannel } from "./connection.ts";
 import { RpcError } from "./errors.ts";
 import type { ServerEvent } from "./events.ts";
-import type { Procedure } from "./procedure.ts";
+import { type Procedure, queueArguments } from "./procedure.ts";
 import { encodeError, isServerNamed, readRequest } from "./protocol.ts";
 import type { Replies, ReplyFate } from "./replies.ts";
 import { type RequestContext, Running } from "./running.ts";
@@ -103,9 +103,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   async #declare(): Promise<void> {
     const { queue, queueType } = this.#procedure;
     const { connection } = this.#host;
-    const declared = queueType === "transient"
-      ? { durable: false }
-      : { durable: true, arguments: { "x-queue-type": queueType } };
+    const declared = { durable: queueType !== "transient", arguments: queueArguments(this.#procedure) };
     try {
       await connection.borrow((channel) => channel.assertQueue(queue, declared));
     } catch (error) {
@@ -210,6 +208,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
       return new RpcError("aborted", text, { outcome: "unknown" });
     }
     if ((running.deliveryCount ?? 0) >= maxDeliveries) {
+      running.poisonous = true;
       const text = `Cannot run the request of "${this.queue}" again: it was delivered ${running.deliveryCount} times ` +
         `without an answer, at most ${maxDeliveries} are allowed`;
       return new RpcError("aborted", text, { outcome: "unknown" });
@@ -270,7 +269,9 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
 
   #end(running: Running): void {
     running.end();
-    running.acks.ack(running.message);
+    // Rejected, it goes to the dead-letter exchange where there is one.
+    if (running.poisonous) running.acks.reject(running.message, false);
+    else running.acks.ack(running.message);
     this.#forget(running);
   }
 
