@@ -186,8 +186,6 @@ export class Connection {
     try {
       return await use(channel);
     } catch (error) {
-      // The call fails before the channel says why it was closed.
-      await Promise.resolve();
       throw refusal ?? toRpcError(error, "use the broker");
     } finally {
       if (!closed) channel.close().catch(() => {});
@@ -273,7 +271,7 @@ export class Connection {
 
   async #connectTo(host: Host): Promise<void> {
     const { connectTimeout = 10_000, tls, name } = this.#options;
-    const model = await openLink(host, { connectTimeout, tls, name });
+    const model = await openLink(host, { connectTimeout, tls, name, signal: this.#ended.signal });
     let cause: Error | undefined;
     model.on("error", (error) => cause = error);
     model.on("close", (error) => this.#lose(model, cause ?? error));
@@ -286,10 +284,6 @@ export class Connection {
       this.#notify({ type: "unblocked" });
     });
     coalesceWrites(socketOf(model));
-    if (this.#ended.signal.aborted) {
-      await settlesWithin(model.close(), CLOSE_TIMEOUT_MS);
-      this.#assertOpen();
-    }
     this.#model = model;
     this.#blocked = undefined;
     this.#notify({ type: "connected", host: host.label });
@@ -344,23 +338,23 @@ export class Connection {
 
   async #openChannel(kept: Kept, model: ChannelModel): Promise<void> {
     let refusal: Error | undefined;
-    let closed = false;
+    let channel: ConfirmChannel | undefined;
+    let closed = true;
     try {
-      const channel = await model.createConfirmChannel();
+      const opened = channel = await model.createConfirmChannel();
+      closed = false;
       channel.on("error", (error) => refusal = error);
       channel.on("close", () => {
         closed = true;
-        if (kept.current === channel) this.#loseChannel(kept, model, refusal);
+        if (kept.current === opened) this.#loseChannel(kept, model, refusal);
       });
       await kept.plan.setup(channel);
-      if (closed) throw refusal ?? new Error("the channel was closed");
-      if (!this.#kept.has(kept)) {
-        await settlesWithin(channel.close(), CLOSE_TIMEOUT_MS);
-        throw new Error("the channel is not wanted any more");
-      }
+      if (closed) throw new Error("the channel was closed");
+      if (!this.#kept.has(kept)) throw new Error("the channel is not wanted any more");
       kept.error = undefined;
       kept.current = channel;
     } catch (error) {
+      if (channel !== undefined && !closed) channel.close().catch(() => {});
       throw toRpcError(refusal ?? error, "open a channel");
     }
     kept.plan.opened?.();

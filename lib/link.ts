@@ -26,6 +26,8 @@ export interface LinkOptions {
   readonly tls: TlsOptions | undefined;
   /** The connection's name in RabbitMQ's management pages. */
   readonly name: string | undefined;
+  /** Gives up. */
+  readonly signal: AbortSignal;
 }
 
 /** The socket of an amqplib connection; not in its types, so every use copes with its absence. */
@@ -105,7 +107,7 @@ function rememberReads(socket: Duplex | undefined): { readonly text: () => strin
  * @throws What amqplib, the socket or TLS throws; `toRpcError` says what it means.
  */
 export async function openLink(host: Host, options: LinkOptions): Promise<ChannelModel> {
-  const { connectTimeout, tls, name } = options;
+  const { connectTimeout, tls, name, signal } = options;
   const { result, socket } = watchSocket(() =>
     connect(
       host.connect,
@@ -121,21 +123,23 @@ export async function openLink(host: Host, options: LinkOptions): Promise<Channe
     )
   );
   const reads = rememberReads(socket);
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  const { promise: givenUp, reject } = Promise.withResolvers<never>();
+  function giveUp(why: string): void {
+    socket?.destroy();
+    reject(new RpcError("unavailable", `Cannot connect to ${host.label}: ${why}`, { outcome: "not_executed" }));
+  }
+  // amqplib's timeout is one of silence; this one is of all.
+  const timer = setTimeout(() => giveUp(`no answer within ${connectTimeout} ms`), connectTimeout);
+  const onAbort = (): void => giveUp("it was closed meanwhile");
+  signal.addEventListener("abort", onAbort);
   try {
-    // amqplib's timeout is one of silence; this one is of all.
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => {
-        socket?.destroy();
-        reject(new RpcError("unavailable", `Cannot connect to ${host.label}: no answer within ${connectTimeout} ms`));
-      }, connectTimeout);
-    });
-    return await Promise.race([result, late]);
+    return await Promise.race([result, givenUp]);
   } catch (error) {
     const refusal = reads.text().match(/NOT_ALLOWED - [\x20-\x7e]+/)?.[0];
     throw refusal === undefined ? error : new Error(refusal, { cause: error });
   } finally {
     clearTimeout(timer);
+    signal.removeEventListener("abort", onAbort);
     reads.stop();
   }
 }
