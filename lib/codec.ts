@@ -1,4 +1,4 @@
-import { type RpcCode, RpcError, type RpcOutcome } from "./errors.ts";
+import { type RpcCode, RpcError } from "./errors.ts";
 
 /**
  * The largest body that a codec may carry, in bytes: just under the 16 MiB to
@@ -373,13 +373,4 @@ export function decodeBody<Out>(
     "out_of_range",
     `Cannot decode ${what}: the body has ${body.byteLength} bytes, at most ${codec.maxBytes} are allowed`,
   );
-}
-
-/** What a codec threw, as the error that its caller gets. */
-export function decodeError(error: unknown, outcome: RpcOutcome): RpcError {
-  if (error instanceof RpcError) {
-    return new RpcError(error.code, error.message, { outcome, details: error.details, cause: error });
-  }
-  const reason = error instanceof Error ? error.message : String(error);
-  return new RpcError("invalid_argument", `Cannot decode request: ${reason}`, { outcome, cause: error });
 }

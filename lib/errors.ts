@@ -115,3 +115,9 @@ export class RpcError extends Error {
     if (options.id !== undefined) this.id = options.id;
   }
 }
+
+/** The same error, with what this place knows of the work. */
+export function withOutcome(error: RpcError, outcome: RpcOutcome): RpcError {
+  const { code, message, details, id } = error;
+  return new RpcError(code, message, { outcome, details, cause: error, ...(id === undefined ? {} : { id }) });
+}

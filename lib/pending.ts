@@ -20,6 +20,8 @@ export class PendingCall {
   attempts = 0;
   /** Whether it is written and not known to be lost. */
   inFlight = false;
+  /** Whether an answer has come, which may still have to be validated. */
+  answered = false;
   /** Waits to be written again, after the broker refused it. */
   retryTimer: ReturnType<typeof setTimeout> | undefined;
   resolve: (value: unknown) => void = nothing;

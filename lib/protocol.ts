@@ -83,6 +83,23 @@ export function readCancel(properties: MessageProperties): { id: string | undefi
   return { id: correlationId, rememberMs: Math.min(expiration ?? 0, MAX_TIMEOUT_MS) };
 }
 
+/** Names under which senders say that a body is not compressed. */
+const PLAIN_ENCODINGS: ReadonlySet<unknown> = new Set([undefined, "", "identity", "utf-8", "utf8"]);
+
+/**
+ * Refuses a body that is compressed, or encoded in another way.
+ *
+ * @throws {RpcError} `invalid_argument`, naming the encoding.
+ */
+export function checkEncoding({ contentEncoding }: MessageProperties, what: "request" | "reply"): void {
+  const name = typeof contentEncoding === "string" ? contentEncoding.toLowerCase() : contentEncoding;
+  if (PLAIN_ENCODINGS.has(name)) return;
+  throw new RpcError(
+    "invalid_argument",
+    `Cannot decode ${what}: content encoding "${name}" is not supported, send none`,
+  );
+}
+
 /** Whether an address is RabbitMQ's direct reply-to; what goes there is never mandatory. */
 export function isDirect(replyTo: string): boolean {
   return replyTo.startsWith(`${DIRECT_REPLY_TO}.`);

@@ -4,15 +4,15 @@
  * says what happened and whether the work was done.
  *
  * @example One procedure, a server and a client
- * ```ts ignore
+ * ```ts
  * import { integer, procedure, RpcClient, RpcServer } from "./rpc.ts";
  *
  * const double = procedure({ queue: "double", request: integer(), reply: integer(), idempotent: true });
  *
- * await using server = await RpcServer.connect("amqp://localhost");
+ * await using server = await RpcServer.connect();
  * await server.serve(double, (n) => 2 * n);
  *
- * await using client = await RpcClient.connect("amqp://localhost");
+ * await using client = await RpcClient.connect();
  * console.log(await client.call(double, 21)); // 42
  * ```
  *

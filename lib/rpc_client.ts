@@ -2,7 +2,7 @@ import type { Channel, ConfirmChannel, ConsumeMessage, Message } from "amqplib";
 import { decodeBody, encodeBody } from "./codec.ts";
 import { backoffDelay, Connection, type ConnectOptions, type KeptChannel } from "./connection.ts";
 import { settlesWithin } from "./link.ts";
-import { RpcError } from "./errors.ts";
+import { RpcError, withOutcome } from "./errors.ts";
 import { type ClientEvent, emitTo, logEvent } from "./events.ts";
 import { checkInteger } from "./check.ts";
 import { type AnyProcedure, PendingCall, PendingCalls } from "./pending.ts";
@@ -10,6 +10,7 @@ import type { Procedure } from "./procedure.ts";
 import {
   CANCEL_EXCHANGE,
   cancelProperties,
+  checkEncoding,
   decodeErrorReply,
   DIRECT_REPLY_TO,
   isErrorReply,
@@ -74,6 +75,20 @@ const LOOK_TIMEOUT_MS = 100;
 const CANCEL_PAUSE_MS = 1_000;
 const RETRY = { min: 100, max: 3_000 };
 
+function encodeRequest<RequestIn>(
+  { queue, request }: Pick<Procedure<RequestIn, unknown, never, unknown>, "queue" | "request">,
+  value: RequestIn,
+): Uint8Array {
+  try {
+    return encodeBody(request, value, "request");
+  } catch (error) {
+    if (error instanceof RpcError) throw withOutcome(error, "not_executed");
+    const reason = error instanceof Error ? error.message : String(error);
+    const text = `Cannot encode the request of "${queue}": ${reason}`;
+    throw new RpcError("invalid_argument", text, { outcome: "not_executed", cause: error });
+  }
+}
+
 function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
@@ -83,12 +98,15 @@ function count(number: number, noun: string): string {
  * over one connection, which it brings back when it is lost.
  *
  * @example
- * ```ts ignore
- * import { fibonacci } from "./fib.ts";
- * import { RpcClient } from "./rpc.ts";
+ * ```ts
+ * import { fib, fibonacci } from "./fib.ts";
+ * import { RpcClient, RpcServer } from "./rpc.ts";
  *
- * await using client = await RpcClient.connect("amqp://localhost");
- * console.log(await client.call(fibonacci, 30, { timeout: 5_000 })); // 832040n
+ * await using server = await RpcServer.connect();
+ * await server.serve(fibonacci, fib);
+ *
+ * await using client = await RpcClient.connect();
+ * console.assert(await client.call(fibonacci, 30, { timeout: 5_000 }) === 832040n);
  * ```
  */
 export class RpcClient implements AsyncDisposable {
@@ -175,11 +193,15 @@ export class RpcClient implements AsyncDisposable {
   ): Promise<ReplyOut> {
     const { timeout = this.#options.timeout ?? 30_000, signal, failFast = false } = options;
     checkInteger(timeout, "timeout", "call", 1, MAX_TIMEOUT_MS);
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw new TypeError("Cannot call: 'signal' must be an AbortSignal");
+    }
+    if (typeof failFast !== "boolean") throw new TypeError("Cannot call: 'failFast' must be true or false");
     const { queue } = procedure;
     if (this.#closing !== undefined) {
       throw new RpcError("unavailable", `Cannot call "${queue}": the client is closed`, { outcome: "not_executed" });
     }
-    const body = encodeBody(procedure.request, request, "request");
+    const body = encodeRequest(procedure, request);
     const call = new PendingCall(procedure as unknown as AnyProcedure, body, timeout, signal);
     if (signal?.aborted) throw this.#canceled(call);
     const settled = this.#pending.add(call) as Promise<ReplyOut>;
@@ -338,19 +360,19 @@ export class RpcClient implements AsyncDisposable {
     }
     const { properties, content } = message;
     const call = this.#pending.get(properties.correlationId);
-    if (call === undefined) {
+    if (call === undefined || call.answered) {
       const correlationId = typeof properties.correlationId === "string" ? properties.correlationId : undefined;
       emitTo(this.#options.onEvent ?? logEvent, { type: "late_reply", correlationId });
       return;
     }
+    call.answered = true;
+    call.inFlight = false;
     if (isErrorReply(properties)) {
       this.#pending.reject(call, this.#answered(call, decodeErrorReply(content)));
       return;
     }
     try {
-      if (properties.contentEncoding !== undefined) {
-        throw new RpcError("data_loss", `the content encoding "${properties.contentEncoding}" is not supported`);
-      }
+      checkEncoding(properties, "reply");
       const value = decodeBody(call.procedure.reply, content, "reply");
       if (value instanceof Promise) {
         value.then((decoded) => this.#pending.resolve(call, decoded), (error) => this.#undecodable(call, error));
@@ -373,8 +395,7 @@ export class RpcClient implements AsyncDisposable {
   /** The server speaks of the attempt that it saw, the outcome of all of them. */
   #answered(call: PendingCall, error: RpcError): RpcError {
     if (error.outcome !== "not_executed" || call.outcomeIfLastDidNotRun === "not_executed") return error;
-    const { code, message, details } = error;
-    return new RpcError(code, message, { outcome: "unknown", details, cause: error });
+    return withOutcome(error, "unknown");
   }
 
   #fail(call: PendingCall, code: RpcError["code"], why: string, cause?: unknown): void {

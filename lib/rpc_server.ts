@@ -51,11 +51,11 @@ const MAX_REMEMBERED = 100_000;
  * it brings back when it is lost.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { fib, fibonacci } from "./fib.ts";
  * import { RpcServer } from "./rpc.ts";
  *
- * await using server = await RpcServer.connect("amqp://localhost");
+ * await using server = await RpcServer.connect();
  * await server.serve(fibonacci, (n) => fib(n), { prefetch: 1 });
  * ```
  */
@@ -171,9 +171,9 @@ export class RpcServer implements AsyncDisposable {
     for (const service of services) service.abort(reason);
     this.#replies.abandon();
     this.#stalls.stop();
+    await this.#connection.close();
     this.#forgetting.clear();
     this.#canceled.clear();
-    await this.#connection.close();
   }
 
   async #drain(services: readonly Service<never, unknown, unknown, never>[]): Promise<void> {

@@ -26,6 +26,11 @@ export interface RequestContext {
   callerAlive(): Promise<boolean>;
 }
 
+/** Why a handler's signal aborts when its caller has stopped to wait. */
+export function deadlineError(): RpcError {
+  return new RpcError("deadline_exceeded", "The caller's deadline has passed");
+}
+
 /** One request that has been delivered and not been answered. */
 export class Running implements RequestContext {
   readonly message: Message;
@@ -73,7 +78,7 @@ export class Running implements RequestContext {
       else if (this.endsAt !== Infinity && !this.#ended) {
         const left = Math.min(Math.max(0, this.endsAt - performance.now()), MAX_TIMEOUT_MS);
         this.#timer = setTimeout(() => {
-          this.abort(new RpcError("deadline_exceeded", "The caller's deadline has passed"));
+          this.abort(deadlineError());
         }, left);
       }
     }

@@ -1,13 +1,13 @@
 import type { ConfirmChannel, ConsumeMessage } from "amqplib";
 import { Acks } from "./acks.ts";
-import { decodeBody, decodeError, encodeBody } from "./codec.ts";
+import { decodeBody, encodeBody } from "./codec.ts";
 import type { Connection, KeptChannel } from "./connection.ts";
-import { RpcError } from "./errors.ts";
+import { RpcError, type RpcOutcome, withOutcome } from "./errors.ts";
 import type { ServerEvent } from "./events.ts";
 import { type Procedure, queueArguments } from "./procedure.ts";
-import { encodeError, isServerNamed, readRequest } from "./protocol.ts";
+import { checkEncoding, encodeError, isServerNamed, readRequest } from "./protocol.ts";
 import type { Replies, ReplyFate } from "./replies.ts";
-import { type RequestContext, Running } from "./running.ts";
+import { deadlineError, type RequestContext, Running } from "./running.ts";
 
 /** Runs one request and gives its result. */
 export type Handler<Request, Reply> = (request: Request, context: RequestContext) => Reply | Promise<Reply>;
@@ -215,14 +215,15 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     }
     let value: RequestOut;
     try {
-      if (running.message.properties.contentEncoding !== undefined) {
-        throw new RpcError("invalid_argument", "Cannot decode request: content encodings are not supported");
-      }
+      checkEncoding(running.message.properties, "request");
       const decoded = decodeBody(request, running.message.content, "request");
       value = decoded instanceof Promise ? await decoded : decoded;
     } catch (error) {
-      return decodeError(error, refused);
+      return error instanceof RpcError ? withOutcome(error, refused) : this.#internal(error, refused);
     }
+    // An asynchronous validator may have taken longer than the caller waits.
+    if (running.endsAt <= performance.now()) running.abort(deadlineError());
+    if (running.whyAborted !== undefined) return new RpcError(running.whyAborted, "Nobody waits any more");
     let result: ReplyIn;
     try {
       const returned = this.#handler(value, running);
@@ -230,7 +231,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     } catch (error) {
       if (!(error instanceof RpcError)) return this.#internal(error);
       // The outcome of a nested call is not the outcome of this one.
-      return new RpcError(error.code, error.message, { outcome: "executed", details: error.details, cause: error });
+      return withOutcome(error, "executed");
     }
     try {
       return { body: encodeBody(reply, result, "reply") };
@@ -239,13 +240,11 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     }
   }
 
-  #internal(error: unknown): RpcError {
+  /** What an unknown exception says stays here. */
+  #internal(error: unknown, outcome: RpcOutcome = "executed"): RpcError {
     const id = crypto.randomUUID();
     this.#host.emit({ type: "handler_error", queue: this.queue, id, error });
-    return new RpcError("internal", `The handler failed, the server's log says why under id ${id}`, {
-      outcome: "executed",
-      id,
-    });
+    return new RpcError("internal", `The server failed, its log says why under id ${id}`, { outcome, id });
   }
 
   #reply(running: Running, reply: RpcError | { readonly body: Uint8Array }): void {
