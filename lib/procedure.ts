@@ -1,4 +1,4 @@
-import { checkInteger } from "./check.ts";
+import { checkInteger, checkQueueName } from "./check.ts";
 import type { Codec } from "./codec.ts";
 
 /**
@@ -95,20 +95,6 @@ interface Limits {
   readonly messageTtl?: number | undefined;
   readonly deadLetterExchange?: string | undefined;
   readonly deadLetterRoutingKey?: string | undefined;
-}
-
-/** Refuses a queue name that the broker would answer by closing the channel. */
-export function checkQueueName(queue: unknown, action: string): asserts queue is string {
-  if (typeof queue !== "string") throw new TypeError(`Cannot ${action}: 'queue' must be a string, got ${typeof queue}`);
-  const size = new TextEncoder().encode(queue).byteLength;
-  if (size < 1 || size > 255) {
-    throw new RangeError(`Cannot ${action}: 'queue' must have 1 to 255 bytes, current size is ${size}`);
-  }
-  if (queue.startsWith("amq.")) {
-    throw new RangeError(
-      `Cannot ${action}: 'queue' must not start with "amq.", which RabbitMQ reserves, got "${queue}"`,
-    );
-  }
 }
 
 const UINT32_MAX = 4_294_967_295;

@@ -1,4 +1,5 @@
 import type { ConfirmChannel, Message } from "amqplib";
+import { Confirms } from "./confirms.ts";
 import { backoffDelay, type Connection, type KeptChannel } from "./connection.ts";
 import { replyProperties, type RequestMeta, toBuffer } from "./protocol.ts";
 
@@ -34,10 +35,8 @@ export class Replies {
   readonly #connection: Connection;
   /** Not confirmed yet, whether written or not. */
   readonly #open = new Set<Sending>();
-  readonly #unconfirmed = new Map<number, Sending>();
+  readonly #confirms = new Confirms<Sending>((sending, refused) => this.#settle(sending, refused));
   #kept: KeptChannel | undefined;
-  #tag = 0;
-  #confirmedUpTo = 0;
   #idle: (() => void)[] = [];
 
   private constructor(connection: Connection) {
@@ -50,15 +49,11 @@ export class Replies {
     replies.#kept = await connection.keep({
       setup: (channel) => {
         channel.on("return", (message) => replies.#returned(message));
-        channel.on("ack", ({ deliveryTag, multiple }) => replies.#confirm(deliveryTag, multiple, false));
-        channel.on("nack", ({ deliveryTag, multiple }) => replies.#confirm(deliveryTag, multiple, true));
+        replies.#confirms.follow(channel);
         return Promise.resolve();
       },
-      opened: () => {
-        replies.#tag = replies.#confirmedUpTo = 0;
-        replies.flush();
-      },
-      lost: () => replies.#unconfirmed.clear(),
+      opened: () => replies.flush(),
+      lost: () => void replies.#confirms.takeAll(),
     });
     return replies;
   }
@@ -80,7 +75,7 @@ export class Replies {
   flush(): void {
     const channel = this.#writable();
     if (channel === undefined) return;
-    const written = new Set(this.#unconfirmed.values());
+    const written = new Set(this.#confirms.values());
     for (const sending of Array.from(this.#open)) {
       if (!written.has(sending) && sending.retryTimer === undefined) this.#publish(channel, sending);
     }
@@ -112,11 +107,11 @@ export class Replies {
       return; // The channel has just closed; the next one takes it.
     }
     sending.returned = false;
-    this.#unconfirmed.set(++this.#tag, sending);
+    this.#confirms.add(sending);
   }
 
   #returned({ fields, properties }: Message): void {
-    for (const sending of this.#unconfirmed.values()) {
+    for (const sending of this.#confirms.values()) {
       const { replyTo, correlationId } = sending.reply.meta;
       if (!sending.returned && replyTo === fields.routingKey && correlationId === properties.correlationId) {
         sending.returned = true;
@@ -125,18 +120,11 @@ export class Replies {
     }
   }
 
-  #confirm(tag: number, multiple: boolean, refused: boolean): void {
-    for (let at = multiple ? this.#confirmedUpTo + 1 : tag; at <= tag; at++) {
-      const sending = this.#unconfirmed.get(at);
-      if (sending === undefined) continue;
-      this.#unconfirmed.delete(at);
-      if (refused) this.#refused(sending);
-      else this.#end(sending, sending.returned ? "returned" : "confirmed");
+  #settle(sending: Sending, refused: boolean): void {
+    if (!refused) {
+      this.#end(sending, sending.returned ? "returned" : "confirmed");
+      return;
     }
-    if (multiple) this.#confirmedUpTo = tag;
-  }
-
-  #refused(sending: Sending): void {
     const delay = backoffDelay(sending.attempts, RETRY);
     sending.retryTimer = setTimeout(() => {
       delete sending.retryTimer;

@@ -1,15 +1,16 @@
-import type { Channel, ConfirmChannel, ConsumeMessage, Message } from "amqplib";
+import type { ConfirmChannel, ConsumeMessage, Message } from "amqplib";
+import { Cancels } from "./cancels.ts";
 import { decodeBody, encodeBody } from "./codec.ts";
+import { Confirms } from "./confirms.ts";
 import { backoffDelay, Connection, type ConnectOptions, type KeptChannel } from "./connection.ts";
 import { settlesWithin } from "./link.ts";
+import { Looks } from "./looks.ts";
 import { RpcError, withOutcome } from "./errors.ts";
 import { type ClientEvent, emitTo, logEvent } from "./events.ts";
 import { checkInteger } from "./check.ts";
 import { type AnyProcedure, PendingCall, PendingCalls } from "./pending.ts";
 import type { Procedure } from "./procedure.ts";
 import {
-  CANCEL_EXCHANGE,
-  cancelProperties,
   checkEncoding,
   decodeErrorReply,
   DIRECT_REPLY_TO,
@@ -63,16 +64,6 @@ export interface CallOptions {
   readonly failFast?: boolean;
 }
 
-/** What a look at a queue found. */
-interface Sight {
-  readonly messageCount: number;
-  readonly consumerCount: number;
-}
-
-/** How long a timed-out call waits to say what it found, in ms. */
-const LOOK_TIMEOUT_MS = 100;
-/** How long no cancel is sent after it turned out that no server listens for them, in ms. */
-const CANCEL_PAUSE_MS = 1_000;
 const RETRY = { min: 100, max: 3_000 };
 
 function encodeRequest<RequestIn>(
@@ -87,10 +78,6 @@ function encodeRequest<RequestIn>(
     const text = `Cannot encode the request of "${queue}": ${reason}`;
     throw new RpcError("invalid_argument", text, { outcome: "not_executed", cause: error });
   }
-}
-
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
 /**
@@ -115,22 +102,18 @@ export class RpcClient implements AsyncDisposable {
   readonly #pending: PendingCalls;
   /** Calls that wait to be written, in order. */
   readonly #outbox = new Set<PendingCall>();
-  /** Written and not confirmed, by delivery tag. */
-  readonly #unconfirmed = new Map<number, PendingCall>();
-  readonly #looks = new Map<string, Promise<Sight>>();
-  /** Cancels that wait to be written. */
-  readonly #cancels = new Set<PendingCall>();
+  readonly #confirms = new Confirms<PendingCall>((call, refused) => refused && this.#refused(call));
+  readonly #looks: Looks;
+  readonly #cancels: Cancels;
   #publisher: KeptChannel | undefined;
   #replyTo: string | undefined;
-  #tag = 0;
-  #confirmedUpTo = 0;
-  #canceler: Promise<Channel> | undefined;
-  #noCancelsUntil = 0;
   #closing: Promise<void> | undefined;
 
   private constructor(connection: Connection, options: RpcClientOptions) {
     this.#connection = connection;
     this.#options = options;
+    this.#looks = new Looks(connection);
+    this.#cancels = new Cancels(connection);
     this.#pending = new PendingCalls({
       expired: (call) => this.#expire(call),
       aborted: (call) => this.#abort(call),
@@ -230,10 +213,7 @@ export class RpcClient implements AsyncDisposable {
       this.#fail(call, "canceled", "the client was closed before it ended");
     }
     this.#outbox.clear();
-    // A cancel that was just asked for should still leave.
-    if (this.#canceler !== undefined) {
-      await settlesWithin(this.#canceler.then((channel) => channel.close()), LOOK_TIMEOUT_MS);
-    }
+    await this.#cancels.close();
     await this.#connection.close();
   }
 
@@ -259,20 +239,17 @@ export class RpcClient implements AsyncDisposable {
     this.#publisher = await this.#connection.keep({
       setup: async (channel) => {
         channel.on("return", (message) => this.#returned(message));
-        channel.on("ack", ({ deliveryTag, multiple }) => this.#confirm(deliveryTag, multiple, false));
-        channel.on("nack", ({ deliveryTag, multiple }) => this.#confirm(deliveryTag, multiple, true));
+        this.#confirms.follow(channel);
         if (replies === "direct") {
           await channel.consume(DIRECT_REPLY_TO, (message) => this.#receive(message, channel), { noAck: true });
         }
       },
       opened: () => {
-        this.#tag = this.#confirmedUpTo = 0;
         if (replies === "direct") this.#replyTo = DIRECT_REPLY_TO;
         this.#flush();
       },
       lost: (error) => {
-        const unconfirmed = Array.from(this.#unconfirmed.values());
-        this.#unconfirmed.clear();
+        const unconfirmed = this.#confirms.takeAll();
         if (replies === "direct") this.#replyTo = undefined;
         this.#lose(replies === "direct" ? this.#pending.values() : unconfirmed, error);
       },
@@ -297,7 +274,7 @@ export class RpcClient implements AsyncDisposable {
       this.#outbox.add(call);
       return;
     }
-    this.#unconfirmed.set(++this.#tag, call);
+    this.#confirms.add(call);
     call.attempts++;
     call.inFlight = true;
   }
@@ -308,9 +285,7 @@ export class RpcClient implements AsyncDisposable {
     for (const call of waiting) {
       if (this.#pending.has(call)) this.#send(call);
     }
-    const cancels = Array.from(this.#cancels);
-    this.#cancels.clear();
-    for (const call of cancels) this.#cancel(call);
+    this.#cancels.flush();
   }
 
   /** Ends or repeats calls whose request or reply went down with a channel. */
@@ -322,16 +297,6 @@ export class RpcClient implements AsyncDisposable {
       if (idempotent === true && error.code === "unavailable") this.#send(call);
       else this.#fail(call, error.code, `${error.message}, after the request was sent`, error);
     }
-  }
-
-  #confirm(tag: number, multiple: boolean, refused: boolean): void {
-    for (let at = multiple ? this.#confirmedUpTo + 1 : tag; at <= tag; at++) {
-      const call = this.#unconfirmed.get(at);
-      if (call === undefined) continue;
-      this.#unconfirmed.delete(at);
-      if (refused) this.#refused(call);
-    }
-    if (multiple) this.#confirmedUpTo = tag;
   }
 
   #refused(call: PendingCall): void {
@@ -411,13 +376,13 @@ export class RpcClient implements AsyncDisposable {
 
   #abort(call: PendingCall): void {
     this.#outbox.delete(call);
-    this.#cancel(call);
+    this.#cancels.cancel(call);
     this.#pending.reject(call, this.#canceled(call));
   }
 
   async #expire(call: PendingCall): Promise<void> {
     this.#outbox.delete(call);
-    this.#cancel(call);
+    this.#cancels.cancel(call);
     const blocked = this.#connection.blocked;
     const subject = `Call ${call.id} to "${call.procedure.queue}" did not end within ${call.timeout} ms`;
     if (blocked !== undefined) {
@@ -425,66 +390,14 @@ export class RpcClient implements AsyncDisposable {
       this.#pending.reject(call, new RpcError("resource_exhausted", text, { outcome: call.outcome }));
       return;
     }
-    const found = await this.#findings(call);
+    const found = await this.#looks.describe(call.procedure.queue);
     this.#pending.reject(call, new RpcError("deadline_exceeded", subject + found, { outcome: call.outcome }));
   }
 
-  /** What a caller whose call timed out wants to know; nothing if the broker does not say it soon. */
-  async #findings({ procedure: { queue } }: PendingCall): Promise<string> {
-    if (!this.#connection.connected) return ": there is no connection to the broker";
-    const look = this.#look(queue);
-    if (!await settlesWithin(look, LOOK_TIMEOUT_MS)) return "";
-    try {
-      const { consumerCount, messageCount } = await look;
-      return `: the queue has ${count(consumerCount, "consumer")} and ${count(messageCount, "request")} waiting` +
-        (consumerCount === 0 ? ", so start a server for it" : "");
-    } catch (error) {
-      return error instanceof RpcError && error.code === "not_found" ? ": the queue does not exist" : "";
-    }
-  }
-
-  /** One look at a queue serves all who want one at the time. */
-  #look(queue: string): Promise<Sight> {
-    let look = this.#looks.get(queue);
-    if (look === undefined) {
-      look = this.#connection.borrow((channel) => channel.checkQueue(queue));
-      const forget = (): boolean => this.#looks.delete(queue);
-      look.then(forget, forget);
-      this.#looks.set(queue, look);
-    }
-    return look;
-  }
-
   async #sendIfConsumed(call: PendingCall): Promise<void> {
-    const { queue } = call.procedure;
-    let why: string | undefined;
-    try {
-      const { consumerCount } = await this.#look(queue);
-      if (consumerCount === 0) why = `"${queue}" has no consumer, so start a server for it`;
-    } catch (error) {
-      const missing = error instanceof RpcError && error.code === "not_found";
-      why = missing ? `the queue "${queue}" does not exist, so start a server for it` : (error as Error).message;
-    }
+    const why = await this.#looks.whyUnserved(call.procedure.queue);
     if (!this.#pending.has(call)) return;
     if (why === undefined) this.#send(call);
     else this.#fail(call, "unavailable", why);
-  }
-
-  /** Tells the servers that nobody waits any more; best effort. */
-  #cancel(call: PendingCall): void {
-    if (call.attempts === 0) return;
-    if (this.#connection.blocked !== undefined) {
-      this.#cancels.add(call);
-      return;
-    }
-    if (performance.now() < this.#noCancelsUntil) return;
-    this.#canceler ??= this.#connection.channel((refusal) => {
-      this.#canceler = undefined;
-      if (refusal !== undefined) this.#noCancelsUntil = performance.now() + CANCEL_PAUSE_MS;
-    });
-    this.#canceler.then((channel) => {
-      const empty = toBuffer(new Uint8Array());
-      channel.publish(CANCEL_EXCHANGE, call.procedure.queue, empty, cancelProperties(call.id, call.timeout));
-    }).catch(() => this.#canceler = undefined);
   }
 }
