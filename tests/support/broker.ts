@@ -31,6 +31,22 @@ const KEEPER = `read -r _
 while read -r pid; do kill -s KILL -- "-$pid"; done <"$0/pids"
 rm -rf "$0" || { sleep 1; rm -rf "$0"; }`;
 
+/** Something that the user can put right: the message says how, and a stack would only hide it. */
+class SetupError extends Error {
+  override name = "SetupError";
+}
+
+/** Runs a script that ends with exit code 1 and one message where the user has something to put right. */
+export async function runScript(main: () => Promise<void>): Promise<void> {
+  try {
+    await main();
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    console.error(error.message);
+    Deno.exitCode = 1;
+  }
+}
+
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
@@ -41,6 +57,11 @@ async function isFile(path: string): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** Where RabbitMQ is looked for: the root of this system, or of another one that is named in the environment. */
+function defaultRoot(): string {
+  return Deno.env.get("RABBITMQ_ROOT") ?? "";
 }
 
 function searchPath(): string[] {
@@ -72,7 +93,9 @@ async function findScripts(root = ""): Promise<string | undefined> {
  * @throws {Error} If RabbitMQ is missing and was not installed; the message has the commands for other systems.
  */
 export async function ensureRabbitMQ(): Promise<void> {
-  if (await findScripts() === undefined && !await installPackage("rabbitmq-server")) throw new Error(HOW_TO_INSTALL);
+  if (await findScripts(defaultRoot()) === undefined && !await installPackage("rabbitmq-server")) {
+    throw new SetupError(HOW_TO_INSTALL);
+  }
 }
 
 /**
@@ -93,7 +116,7 @@ export async function installPackage(name: string): Promise<boolean> {
     result = await aptGet("install", "-y", "--no-install-recommends", name);
   }
   if (result.success) return true;
-  throw new Error(`Cannot install '${name}': apt-get said\n${new TextDecoder().decode(result.stderr)}`);
+  throw new SetupError(`Cannot install '${name}': apt-get said\n${new TextDecoder().decode(result.stderr)}`);
 }
 
 async function aptGet(...args: string[]): Promise<Deno.CommandOutput> {
@@ -238,10 +261,9 @@ export class Broker implements AsyncDisposable {
    * @throws {Error} If RabbitMQ is not installed or the node does not start; the message ends in the node's output.
    */
   static async start(options: BrokerOptions = {}): Promise<Broker> {
-    const { name = "rpc", port = freePort(), config = [], plugins = [], cluster } = options;
-    const root = options.root ?? Deno.env.get("RABBITMQ_ROOT") ?? "";
+    const { name = "rpc", port = freePort(), config = [], plugins = [], cluster, root = defaultRoot() } = options;
     const scripts = await findScripts(root);
-    if (scripts === undefined) throw new Error(HOW_TO_INSTALL);
+    if (scripts === undefined) throw new SetupError(HOW_TO_INSTALL);
     const host = await Deno.makeTempDir({ prefix: "rabbitmq-", ...(root ? { dir: `${root}/tmp` } : {}) });
     const paths = { root, dir: host.slice(root.length), scripts };
     const { dir } = paths;
@@ -332,11 +354,12 @@ export class Broker implements AsyncDisposable {
     let ended = false;
     node.status.then(() => ended = true);
     const deadline = Date.now() + START_TIMEOUT;
-    while (!await answers(this.url)) {
+    // AMQP answers some 50 ms before the node has done all its steps.
+    while (!await answers(this.url) || await this.eval("rabbit:is_running()") !== "true") {
       if (ended || Date.now() > deadline) {
         await this.kill();
-        const reason = ended ? "it exited" : `no answer on port ${this.port} within ${START_TIMEOUT} ms`;
-        throw new Error(`Cannot start RabbitMQ: ${reason}\n${await Deno.readTextFile(`${root}${out}`)}`);
+        const reason = ended ? "it exited" : `it did not answer on port ${this.port} within ${START_TIMEOUT} ms`;
+        throw new SetupError(`Cannot start RabbitMQ: ${reason}\n${await Deno.readTextFile(`${root}${out}`)}`);
       }
       await sleep(20);
     }

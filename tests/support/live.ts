@@ -25,6 +25,7 @@ function findUrl(): string {
 async function mayUseNetwork(): Promise<boolean> {
   const permission = Deno.permissions.querySync({ name: "net" });
   if (permission.state === "granted") return true;
+  // As of Deno 2.9 `deno test` never prompts, not even on a terminal: it answers "denied" by itself.
   if (Deno.stdin.isTerminal() && (await Deno.permissions.request({ name: "net" })).state === "granted") return true;
   console.log("Tests that need RabbitMQ are ignored without network permission; run them with: deno task test");
   return false;

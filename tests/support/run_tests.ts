@@ -1,0 +1,88 @@
+/**
+ * `deno task test`: the tests against a private broker, with none left out. Arguments go to `deno test`.
+ *
+ * @module
+ */
+
+import { Broker, ensureRabbitMQ, installPackage, interruption, runScript } from "./broker.ts";
+
+/** The long tests, which have a task of their own. */
+const FAULTS = "tests/faults/";
+
+/** What may be missing on a machine; only a test that is named for it may then be left out. */
+const PEER = "python3-pika";
+
+/** Deno's closing line: `ok | 12 passed (3 steps) | 0 failed | 1 ignored (4s)`. */
+const SUMMARY = /^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed/gm;
+
+const IGNORED = /^ *(\S.*?) \.\.\. ignored \(/gm;
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+async function ensurePeer(): Promise<void> {
+  try {
+    // Debian's packages are for Debian's Python, which may not be the first on the PATH.
+    const { success } = await new Deno.Command("/usr/bin/python3", { args: ["-c", "import pika"] }).output();
+    if (success) return;
+  } catch {
+    // No Python either.
+  }
+  try {
+    await installPackage(PEER);
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : error);
+  }
+}
+
+async function runTests(url: string, args: string[], signal: AbortSignal): Promise<{ code: number; text: string }> {
+  const color = Deno.stdout.isTerminal() ? { FORCE_COLOR: "1" } : {};
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["test", "--allow-all", ...args],
+    env: { AMQP_URL: url, ...color },
+    stdin: "null",
+    stdout: "piped",
+    signal,
+  }).spawn();
+  let text = "";
+  for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+    await Deno.stdout.write(new TextEncoder().encode(part));
+    text += part;
+  }
+  // deno-lint-ignore no-control-regex
+  return { code: (await child.status).code, text: text.replace(/\x1b\[[\d;]*m/g, "") };
+}
+
+/** Says what came of it, in a last line for machines and people. */
+function summarize(code: number, text: string): boolean {
+  const summary = Array.from(text.matchAll(SUMMARY)).at(-1);
+  const ignored = Array.from(text.matchAll(IGNORED), (match) => match[1] ?? "");
+  const skipped = ignored.filter((name) => name.includes(PEER));
+  const missed = ignored.filter((name) => !name.includes(PEER));
+  const passed = Number(summary?.[1] ?? 0);
+  let failed = Number(summary?.[2] ?? 0) + missed.length;
+  if (failed === 0 && code !== 0) failed = 1;
+  if (failed === 0 && passed === 0) {
+    console.log("No test ran");
+    failed = 1;
+  }
+  for (const name of missed) console.log(`Ignored, but every test must run: ${name}`);
+  for (const name of skipped) console.log(`Skipped: ${name}`);
+  console.log(`${passed} passed, ${failed} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ""}`);
+  return failed === 0;
+}
+
+async function main(): Promise<void> {
+  const stop = interruption();
+  Deno.chdir(new URL("../../", import.meta.url));
+  const chosen = (await Promise.all(Deno.args.map(exists))).includes(true);
+  const all = ["--doc", `--ignore=${FAULTS}`, "tests/", "lib/", "README.md"];
+  await ensureRabbitMQ();
+  await ensurePeer();
+  await using broker = await Broker.start();
+  const { code, text } = await runTests(broker.url, [...(chosen ? [] : all), ...Deno.args], stop);
+  if (!summarize(code, text)) Deno.exitCode = 1;
+}
+
+await runScript(main);
