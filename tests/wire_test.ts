@@ -80,15 +80,16 @@ live("An error reply has the type rpc.error and a JSON body without a stack", as
 });
 
 live("A request is acknowledged only after its reply is confirmed", async ({ url, queue }) => {
-  // A queue of length zero that rejects what is published nacks every reply.
+  // A full queue that rejects what is published nacks every reply.
   const full = `${queue}.full`;
   await withChannel(url, async (channel) => {
     await channel.assertQueue(full, {
       durable: true,
-      arguments: { "x-max-length": 0, "x-overflow": "reject-publish" },
+      arguments: { "x-max-length": 1, "x-overflow": "reject-publish" },
     });
     await channel.assertQueue(queue, { durable: true });
   });
+  await publishRaw(url, full, "in the way");
   try {
     await using picky = await RpcServer.connect(url, { replyTo: (name) => name === full });
     let runs = 0;
@@ -98,12 +99,12 @@ live("A request is acknowledged only after its reply is confirmed", async ({ url
     });
     await publishRaw(url, queue, "21", { replyTo: full, correlationId: "c", expiration: "20000" });
     await waitFor("the handler has run", () => runs === 1);
+    assertEquals(picky.pending, 1);
     await withChannel(url, async (channel) => {
+      await channel.purgeQueue(full);
       // Nacked replies are published again: once there is room the reply comes, and the request ran once.
-      assertEquals(picky.pending, 1);
-      await channel.deleteQueue(full);
-      await channel.assertQueue(full, { durable: true });
-      await waitFor("the reply has arrived", async () => (await channel.checkQueue(full)).messageCount === 1);
+      const reply = await waitFor("the reply has arrived", () => channel.get(full, { noAck: true }));
+      assertEquals(reply.content.toString(), "42");
     });
     await waitFor("the request is acknowledged", () => picky.pending === 0);
     assertEquals([runs, (await queueInfo(url, queue))?.messages], [1, 0]);
