@@ -296,7 +296,8 @@ export class Connection {
     this.#model = undefined;
     this.#blocked = undefined;
     if (this.#ended.signal.aborted) return;
-    const error = toRpcError(cause ?? new Error("the broker closed the connection"), "keep the connection");
+    const { message } = toRpcError(cause ?? new Error("the broker closed it"), "keep the connection");
+    const error = new RpcError("unavailable", message, { cause });
     for (const kept of this.#kept) kept.error ??= error;
     this.#notify({ type: "disconnected", error });
     this.#reconnecting ??= this.#reconnect(error).finally(() => this.#reconnecting = undefined);

@@ -22,6 +22,8 @@ export class PendingCall {
   inFlight = false;
   /** Whether an answer has come, which may still have to be validated. */
   answered = false;
+  /** Whether the broker did not take it when it was written last. */
+  refused = false;
   /** Waits to be written again, after the broker refused it. */
   retryTimer: ReturnType<typeof setTimeout> | undefined;
   resolve: (value: unknown) => void = nothing;

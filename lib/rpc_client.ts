@@ -64,6 +64,7 @@ export interface CallOptions {
   readonly failFast?: boolean;
 }
 
+const REFUSED = "the broker did not take the request, its queue may be full";
 const RETRY = { min: 100, max: 3_000 };
 
 function encodeRequest<RequestIn>(
@@ -107,6 +108,8 @@ export class RpcClient implements AsyncDisposable {
   readonly #cancels: Cancels;
   #publisher: KeptChannel | undefined;
   #replyTo: string | undefined;
+  /** Whether the socket takes no more for now. */
+  #full = false;
   #closing: Promise<void> | undefined;
 
   private constructor(connection: Connection, options: RpcClientOptions) {
@@ -240,11 +243,16 @@ export class RpcClient implements AsyncDisposable {
       setup: async (channel) => {
         channel.on("return", (message) => this.#returned(message));
         this.#confirms.follow(channel);
+        channel.on("drain", () => {
+          this.#full = false;
+          this.#flush();
+        });
         if (replies === "direct") {
           await channel.consume(DIRECT_REPLY_TO, (message) => this.#receive(message, channel), { noAck: true });
         }
       },
       opened: () => {
+        this.#full = false;
         if (replies === "direct") this.#replyTo = DIRECT_REPLY_TO;
         this.#flush();
       },
@@ -260,7 +268,7 @@ export class RpcClient implements AsyncDisposable {
   #send(call: PendingCall): void {
     const channel = this.#publisher?.current;
     const replyTo = this.#replyTo;
-    if (channel === undefined || replyTo === undefined || this.#connection.blocked !== undefined) {
+    if (channel === undefined || replyTo === undefined || this.#full || this.#connection.blocked !== undefined) {
       this.#outbox.add(call);
       return;
     }
@@ -268,7 +276,8 @@ export class RpcClient implements AsyncDisposable {
     const expiration = Math.max(1, Math.ceil(call.deadline - performance.now()));
     const properties = requestProperties({ id, replyTo, contentType: procedure.request.contentType, expiration });
     try {
-      channel.publish("", procedure.queue, toBuffer(body), properties);
+      // What does not fit the socket now stays here, where it is known to be unwritten.
+      this.#full = !channel.publish("", procedure.queue, toBuffer(body), properties);
     } catch {
       // The channel has just closed and does not know it yet: nothing was written.
       this.#outbox.add(call);
@@ -277,12 +286,14 @@ export class RpcClient implements AsyncDisposable {
     this.#confirms.add(call);
     call.attempts++;
     call.inFlight = true;
+    call.refused = false;
   }
 
   #flush(): void {
     const waiting = Array.from(this.#outbox);
-    this.#outbox.clear();
     for (const call of waiting) {
+      if (this.#full) break;
+      this.#outbox.delete(call);
       if (this.#pending.has(call)) this.#send(call);
     }
     this.#cancels.flush();
@@ -302,8 +313,9 @@ export class RpcClient implements AsyncDisposable {
   #refused(call: PendingCall): void {
     if (!this.#pending.has(call)) return;
     call.inFlight = false;
+    call.refused = true;
     if (call.procedure.idempotent !== true) {
-      this.#fail(call, "resource_exhausted", "the broker did not take the request, its queue may be full");
+      this.#fail(call, "resource_exhausted", REFUSED);
       return;
     }
     call.retryTimer = setTimeout(() => this.#send(call), backoffDelay(call.attempts, RETRY));
@@ -388,6 +400,10 @@ export class RpcClient implements AsyncDisposable {
     if (blocked !== undefined) {
       const text = `${subject}: the broker does not take messages (${blocked}), free its memory or disk`;
       this.#pending.reject(call, new RpcError("resource_exhausted", text, { outcome: call.outcome }));
+      return;
+    }
+    if (call.refused) {
+      this.#fail(call, "resource_exhausted", `${REFUSED}, until its deadline of ${call.timeout} ms`);
       return;
     }
     const found = await this.#looks.describe(call.procedure.queue);
