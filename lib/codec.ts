@@ -318,7 +318,7 @@ export function json<In, Out>(
  */
 export function json(schema: undefined, options: CodecOptions): Codec<unknown>;
 export function json(schema?: Schema, options: CodecOptions = {}): Codec<unknown> {
-  if (schema !== undefined && typeof schema["~standard"]?.validate !== "function") {
+  if (schema !== undefined && typeof schema?.["~standard"]?.validate !== "function") {
     throw new TypeError("Cannot create JSON codec: 'schema' must be a Standard Schema validator");
   }
   return {

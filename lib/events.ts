@@ -59,3 +59,8 @@ export function emitTo<Event>(listener: (event: Event) => void, event: Event): v
     console.error("The onEvent listener threw:", error);
   }
 }
+
+/** Refuses a listener that cannot be called. */
+export function checkListener(listener: unknown): void {
+  if (typeof listener !== "function") throw new TypeError("Cannot connect: 'onEvent' must be a function of the event");
+}

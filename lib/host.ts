@@ -9,13 +9,15 @@ export interface Host {
   readonly external: boolean;
 }
 
-/** The numbers of `ConnectOptions` that are checked. */
-interface Numbers {
+/** What of `ConnectOptions` is checked. */
+interface Checked {
   readonly connectTimeout?: number;
   readonly waitForBroker?: number;
   readonly heartbeat?: number;
   readonly backoff?: { readonly min: number; readonly max: number };
   readonly drainTimeout?: number;
+  readonly name?: string;
+  readonly tls?: object;
 }
 
 function defaultUrl(): string {
@@ -30,6 +32,13 @@ function decode(text: string): string {
   } catch {
     return text;
   }
+}
+
+function parameter(params: URLSearchParams, name: string, fallback: number, min: number, max: number): number {
+  const text = params.get(name);
+  if (text === null) return fallback;
+  checkInteger(/^\d+$/.test(text) ? Number(text) : NaN, name, "connect", min, max);
+  return Number(text);
 }
 
 /** The URL is never quoted, since it may hold a password. */
@@ -54,8 +63,8 @@ function parseHost(url: unknown, index: number, heartbeat: number): Host {
       username: anonymous ? "guest" : decode(username),
       password: anonymous ? "guest" : decode(password),
       vhost: pathname.slice(1),
-      heartbeat: Number(searchParams.get("heartbeat") ?? heartbeat),
-      frameMax: Number(searchParams.get("frame_max") ?? 131_072),
+      heartbeat: parameter(searchParams, "heartbeat", heartbeat, 0, 65_535),
+      frameMax: parameter(searchParams, "frame_max", 131_072, 4_096, 4_294_967_295),
     },
   };
 }
@@ -66,7 +75,7 @@ function parseHost(url: unknown, index: number, heartbeat: number): Host {
  * @throws {TypeError} If a URL is not an AMQP URL; the text never holds the URL.
  * @throws {RangeError} If an option is out of its bounds.
  */
-export function parseHosts(urls: string | readonly string[] | undefined, options: Numbers): readonly Host[] {
+export function parseHosts(urls: string | readonly string[] | undefined, options: Checked): readonly Host[] {
   const { connectTimeout = 1, waitForBroker = 0, heartbeat = 10, backoff = { min: 1, max: 1 }, drainTimeout = 0 } =
     options;
   checkInteger(connectTimeout, "connectTimeout", "connect", 1, MAX_TIMEOUT_MS);
@@ -75,7 +84,14 @@ export function parseHosts(urls: string | readonly string[] | undefined, options
   checkInteger(drainTimeout, "drainTimeout", "connect", 0, MAX_TIMEOUT_MS);
   checkInteger(backoff.min, "backoff.min", "connect", 1, MAX_TIMEOUT_MS);
   checkInteger(backoff.max, "backoff.max", "connect", backoff.min, MAX_TIMEOUT_MS);
-  const list = typeof urls === "string" ? [urls] : urls ?? [defaultUrl()];
+  const { name = "", tls = {} } = options;
+  if (typeof name !== "string") throw new TypeError(`Cannot connect: 'name' must be a string, got ${typeof name}`);
+  if (new TextEncoder().encode(name).byteLength > 255) {
+    throw new RangeError("Cannot connect: 'name' must have at most 255 bytes");
+  }
+  if (typeof tls !== "object" || tls === null) throw new TypeError("Cannot connect: 'tls' must be an object");
+  const list: unknown = typeof urls === "string" ? [urls] : urls ?? [defaultUrl()];
+  if (!Array.isArray(list)) throw new TypeError("Cannot connect: 'urls' must be a URL or a list of URLs");
   if (list.length === 0) throw new TypeError("Cannot connect: the list of URLs is empty");
   return list.map((url, index) => parseHost(url, index, heartbeat));
 }

@@ -1,7 +1,8 @@
 import type { ConfirmChannel, Message } from "amqplib";
 import { Confirms } from "./confirms.ts";
 import { backoffDelay, type Connection, type KeptChannel } from "./connection.ts";
-import { replyProperties, type RequestMeta, toBuffer } from "./protocol.ts";
+import { RpcError } from "./errors.ts";
+import { encodeError, replyProperties, type RequestMeta, toBuffer } from "./protocol.ts";
 
 /** How a reply ended: taken by the broker, sent back because the caller has left, or given up at its deadline. */
 export type ReplyFate = "confirmed" | "returned" | "dropped";
@@ -19,7 +20,7 @@ export interface Reply {
 }
 
 interface Sending {
-  readonly reply: Reply;
+  reply: Reply;
   attempts: number;
   returned: boolean;
   retryTimer?: ReturnType<typeof setTimeout>;
@@ -53,7 +54,7 @@ export class Replies {
         return Promise.resolve();
       },
       opened: () => replies.flush(),
-      lost: () => void replies.#confirms.takeAll(),
+      lost: (error) => replies.#lose(error),
     });
     return replies;
   }
@@ -110,6 +111,24 @@ export class Replies {
     this.#confirms.add(sending);
   }
 
+  /** The broker closes the channel for a reply that it refuses; the others that were under way are innocent. */
+  #lose(error: RpcError): void {
+    const unconfirmed = this.#confirms.takeAll();
+    if (error.code === "unavailable") return;
+    const [offender] = unconfirmed;
+    if (offender === undefined || unconfirmed.length > 1) {
+      // One after the other, in random order, they show which it is.
+      for (const sending of unconfirmed) this.#refused(sending);
+    } else if (offender.reply.isError) {
+      this.#end(offender, "dropped");
+    } else {
+      const text = `The broker refuses the reply of ${offender.reply.body.byteLength} bytes: ${error.message}`;
+      const refusal = new RpcError("resource_exhausted", text, { outcome: "executed" });
+      const body = encodeError(refusal);
+      offender.reply = { ...offender.reply, body, contentType: "application/json", isError: true };
+    }
+  }
+
   #returned({ fields, properties }: Message): void {
     for (const sending of this.#confirms.values()) {
       const { replyTo, correlationId } = sending.reply.meta;
@@ -121,10 +140,11 @@ export class Replies {
   }
 
   #settle(sending: Sending, refused: boolean): void {
-    if (!refused) {
-      this.#end(sending, sending.returned ? "returned" : "confirmed");
-      return;
-    }
+    if (refused) this.#refused(sending);
+    else this.#end(sending, sending.returned ? "returned" : "confirmed");
+  }
+
+  #refused(sending: Sending): void {
     const delay = backoffDelay(sending.attempts, RETRY);
     sending.retryTimer = setTimeout(() => {
       delete sending.retryTimer;

@@ -6,7 +6,7 @@ import { backoffDelay, Connection, type ConnectOptions, type KeptChannel } from 
 import { settlesWithin } from "./link.ts";
 import { Looks } from "./looks.ts";
 import { RpcError, withOutcome } from "./errors.ts";
-import { type ClientEvent, emitTo, logEvent } from "./events.ts";
+import { checkListener, type ClientEvent, emitTo, logEvent } from "./events.ts";
 import { checkInteger } from "./check.ts";
 import { type AnyProcedure, PendingCall, PendingCalls } from "./pending.ts";
 import type { Procedure } from "./procedure.ts";
@@ -137,6 +137,7 @@ export class RpcClient implements AsyncDisposable {
   static async connect(urls?: string | readonly string[], options: RpcClientOptions = {}): Promise<RpcClient> {
     checkInteger(options.timeout ?? 30_000, "timeout", "connect", 1, MAX_TIMEOUT_MS);
     const { replies = "queue", onEvent = logEvent } = options;
+    checkListener(onEvent);
     if (replies !== "queue" && replies !== "direct") {
       throw new TypeError(`Cannot connect: 'replies' must be "queue" or "direct", got ${String(replies)}`);
     }
@@ -259,6 +260,10 @@ export class RpcClient implements AsyncDisposable {
       lost: (error) => {
         const unconfirmed = this.#confirms.takeAll();
         if (replies === "direct") this.#replyTo = undefined;
+        const [offender] = unconfirmed;
+        if (offender !== undefined && unconfirmed.length === 1 && error.code !== "unavailable") {
+          this.#rejectOffender(offender, error);
+        }
         this.#lose(replies === "direct" ? this.#pending.values() : unconfirmed, error);
       },
     });
@@ -299,14 +304,25 @@ export class RpcClient implements AsyncDisposable {
     this.#cancels.flush();
   }
 
+  /** The broker has closed the channel for this request, since no other was under way. */
+  #rejectOffender(call: PendingCall, error: RpcError): void {
+    const text = `Call ${call.id} to "${call.procedure.queue}" was refused: ${error.message}`;
+    this.#pending.reject(call, new RpcError(error.code, text, { outcome: call.outcomeIfLastDidNotRun, cause: error }));
+  }
+
   /** Ends or repeats calls whose request or reply went down with a channel. */
   #lose(calls: Iterable<PendingCall>, error: RpcError): void {
     for (const call of Array.from(calls)) {
       if (!call.inFlight || !this.#pending.has(call)) continue;
       call.inFlight = false;
-      const { idempotent } = call.procedure;
-      if (idempotent === true && error.code === "unavailable") this.#send(call);
-      else this.#fail(call, error.code, `${error.message}, after the request was sent`, error);
+      if (call.procedure.idempotent !== true) {
+        this.#fail(call, "unavailable", `${error.message}, after the request was sent`, error);
+      } else if (error.code === "unavailable") {
+        this.#send(call);
+      } else {
+        // One of them made the broker close the channel: apart, they show which it is.
+        this.#retry(call);
+      }
     }
   }
 
@@ -318,6 +334,10 @@ export class RpcClient implements AsyncDisposable {
       this.#fail(call, "resource_exhausted", REFUSED);
       return;
     }
+    this.#retry(call);
+  }
+
+  #retry(call: PendingCall): void {
     call.retryTimer = setTimeout(() => this.#send(call), backoffDelay(call.attempts, RETRY));
   }
 

@@ -2,7 +2,7 @@ import { Connection, type ConnectOptions } from "./connection.ts";
 import { settlesWithin } from "./link.ts";
 import { Deadlines, type Expiring } from "./deadlines.ts";
 import { RpcError } from "./errors.ts";
-import { emitTo, logEvent, type ServerEvent } from "./events.ts";
+import { checkListener, emitTo, logEvent, type ServerEvent } from "./events.ts";
 import { checkInteger } from "./check.ts";
 import type { Procedure } from "./procedure.ts";
 import { CANCEL_EXCHANGE, readCancel } from "./protocol.ts";
@@ -89,9 +89,14 @@ export class RpcServer implements AsyncDisposable {
    * @throws {TypeError | RangeError} If a URL or option is not valid.
    */
   static async connect(urls?: string | readonly string[], options: RpcServerOptions = {}): Promise<RpcServer> {
+    const { onEvent = logEvent, replyTo } = options;
+    checkListener(onEvent);
+    if (replyTo !== undefined && typeof replyTo !== "function") {
+      throw new TypeError("Cannot connect: 'replyTo' must be a function of the queue's name");
+    }
     let replies: Replies | undefined;
     const connection = await Connection.open(urls, options, (event) => {
-      emitTo(options.onEvent ?? logEvent, event);
+      emitTo(onEvent, event);
       if (event.type === "unblocked") replies?.flush();
     });
     try {

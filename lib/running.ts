@@ -37,10 +37,10 @@ export class Running implements RequestContext {
   readonly meta: RequestMeta;
   readonly acks: Acks;
   readonly redelivered: boolean;
-  /** When its caller stops to wait, on the clock of `performance.now()`. */
+  /** When its caller stops to wait, at the latest, on the clock of `performance.now()`. */
   readonly endsAt: number;
-  /** Later than `endsAt` by as much as this process may have stood still before it read the request. */
-  readonly endsAtTheLatest: number;
+  /** Earlier than `endsAt` by as long as this process may have stood still before it read the request. */
+  readonly endsAtTheEarliest: number;
   /** Whether it was delivered too often to be run again. */
   poisonous = false;
   readonly #askCaller: (replyTo: string) => Promise<boolean>;
@@ -53,15 +53,15 @@ export class Running implements RequestContext {
     message: Message,
     meta: RequestMeta,
     acks: Acks,
-    arrivedAt: number,
+    arrivedAfter: number,
     askCaller: (replyTo: string) => Promise<boolean>,
   ) {
     this.message = message;
     this.meta = meta;
     this.acks = acks;
     this.redelivered = message.fields.redelivered || (meta.deliveryCount ?? 0) > 0;
-    this.endsAt = arrivedAt + (meta.expiration ?? Infinity);
-    this.endsAtTheLatest = performance.now() + (meta.expiration ?? Infinity);
+    this.endsAt = performance.now() + (meta.expiration ?? Infinity);
+    this.endsAtTheEarliest = arrivedAfter + (meta.expiration ?? Infinity);
     this.#askCaller = askCaller;
   }
 
@@ -97,8 +97,9 @@ export class Running implements RequestContext {
     return this.meta.messageId;
   }
 
-  callerAlive(): Promise<boolean> {
-    return this.#askCaller(this.meta.replyTo);
+  /** A function of its own, so that a handler may take it out of its context. */
+  get callerAlive(): () => Promise<boolean> {
+    return () => this.#askCaller(this.meta.replyTo);
   }
 
   /** Tells the handler to stop. */

@@ -68,10 +68,13 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
       setup: async (channel) => {
         await this.#declare();
         await channel.prefetch(prefetch);
-        const acks = new Acks(channel);
+        const acks = this.#acks = new Acks(channel);
+        this.#consumerTag = undefined;
+        if (this.#stopped) return;
         const { consumerTag } = await channel.consume(this.queue, (message) => this.#deliver(message, channel, acks));
-        this.#acks = acks;
         this.#consumerTag = consumerTag;
+        // It may have been stopped meanwhile, when there was nothing to cancel yet.
+        if (this.#stopped) await channel.cancel(consumerTag);
       },
     });
   }
@@ -135,8 +138,8 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
       this.#host.emit({ type: "rejected_request", queue: this.queue, reason });
       return;
     }
-    const arrivedAt = this.#host.arrivedAfter();
-    const running = new Running(message, meta, acks, arrivedAt, (name) => this.#host.callerAlive(name));
+    const arrivedAfter = this.#host.arrivedAfter();
+    const running = new Running(message, meta, acks, arrivedAfter, (name) => this.#host.callerAlive(name));
     this.#running.add(running);
     // All of one read are noted before the first is run, so that a handler that blocks does not hide their age.
     if (this.#arrived.push(running) === 1) queueMicrotask(() => this.#startArrived());
@@ -155,7 +158,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
       this.#end(running);
       return;
     }
-    if (running.endsAt <= performance.now()) {
+    if (running.endsAtTheEarliest <= performance.now()) {
       this.#expired(running);
       return;
     }
@@ -183,7 +186,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   #expired(running: Running): void {
     const { messageId } = running.meta;
     const { queue, idempotent } = this.#procedure;
-    if (running.endsAtTheLatest <= performance.now()) {
+    if (running.endsAt <= performance.now()) {
       this.#host.emit({ type: "expired_request", queue, messageId });
       this.#end(running);
     } else if (idempotent === false) {
@@ -226,7 +229,9 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     if (running.whyAborted !== undefined) return new RpcError(running.whyAborted, "Nobody waits any more");
     let result: ReplyIn;
     try {
-      const returned = this.#handler(value, running);
+      // Called as a function, so that `this` shows it nothing.
+      const handler = this.#handler;
+      const returned = handler(value, running);
       result = returned instanceof Promise ? await returned : returned;
     } catch (error) {
       if (!(error instanceof RpcError)) return this.#internal(error);
@@ -254,7 +259,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
       body: isError ? encodeError(reply) : reply.body,
       contentType: isError ? "application/json" : this.#procedure.reply.contentType,
       isError,
-      deadline: Math.min(running.endsAtTheLatest, performance.now() + REPLY_PATIENCE_MS),
+      deadline: Math.min(running.endsAt, performance.now() + REPLY_PATIENCE_MS),
       done: (fate) => this.#replied(running, fate),
     });
   }
