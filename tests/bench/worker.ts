@@ -1,0 +1,74 @@
+/**
+ * One side of one peer, in a process of its own; what it is told comes in lines on stdin, what it says are lines of
+ * JSON on stdout, and the end of stdin ends it.
+ *
+ * @module
+ */
+
+import { type Measured, Meter, type Usage, usage } from "./meter.ts";
+import { type Drive, type Load, WrongReply } from "./peer.ts";
+import { PEERS } from "./peers.ts";
+import type { SoakSaid } from "./soak_worker.ts";
+
+interface Used<When extends string> {
+  readonly type: When;
+  readonly usage: Usage;
+}
+
+/** What a worker says. */
+export type Said =
+  | { readonly type: "ready" }
+  | Used<"opened">
+  | Used<"closed">
+  | Used<"usage">
+  | { readonly type: "measured"; readonly measured: Measured }
+  | SoakSaid
+  | { readonly type: "heap"; readonly bytesPerCall: number }
+  | { readonly type: "failed"; readonly wrongReply: boolean; readonly message: string };
+
+const encoder = new TextEncoder();
+
+function say(said: Said): void {
+  Deno.stdout.writeSync(encoder.encode(`${JSON.stringify(said)}\n`));
+}
+
+async function measure(connect: () => Promise<Drive>, { inFlight, warmUp, window }: Load): Promise<void> {
+  const drive = await connect();
+  const closed = Promise.withResolvers<void>();
+  const meter = new Meter({
+    inFlight,
+    warmUp,
+    window,
+    opened: () => say({ type: "opened", usage: usage() }),
+    closed: () => {
+      say({ type: "closed", usage: usage() });
+      closed.resolve();
+    },
+  });
+  // Calls that are still on their way then end with this process.
+  await Promise.race([drive(meter), closed.promise]);
+  say({ type: "measured", measured: meter.measured });
+}
+
+function fail(error: unknown): void {
+  say({ type: "failed", wrongReply: error instanceof WrongReply, message: String(error) });
+}
+
+async function work(role: string, id: string, load: Load): Promise<void> {
+  const peer = await PEERS.find((info) => info.id === id)?.load?.();
+  if (peer === undefined) throw new Error(`There is no peer "${id}"`);
+  if (role === "server") await peer.serve(load);
+  say({ type: "ready" });
+  for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
+    for (const line of text.trim().split("\n")) {
+      if (line === "go") measure(() => peer.connect(load), load).catch(fail);
+      else if (line === "usage") say({ type: "usage", usage: usage() });
+    }
+  }
+  Deno.exit();
+}
+
+if (import.meta.main) {
+  const [role = "", id = "", load = ""] = Deno.args;
+  work(role, id, JSON.parse(load)).catch(fail);
+}
