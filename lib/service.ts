@@ -26,6 +26,15 @@ export interface ServiceHost {
   emit(event: ServerEvent): void;
 }
 
+/** What a request is answered with. */
+type Answer = RpcError | { readonly body: Uint8Array };
+
+type RequestEvent = Extract<ServerEvent, { readonly messageId: string | undefined }>;
+
+function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
+}
+
 /** How long a reply to a caller without deadline is worth sending, in ms. */
 const REPLY_PATIENCE_MS = 60_000;
 
@@ -151,43 +160,25 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     for (const running of arrived) this.#run(running);
   }
 
-  async #run(running: Running): Promise<void> {
-    const { messageId } = running.meta;
+  /** Neither this nor what follows is an async function: most handlers answer at once, and then nothing waits. */
+  #run(running: Running): void {
     if (running.whyAborted !== undefined || this.#host.isCanceled(running.meta.correlationId)) {
-      this.#host.emit({ type: "canceled_request", queue: this.queue, messageId });
+      this.#tell("canceled_request", running);
       this.#end(running);
-      return;
-    }
-    if (running.endsAtTheEarliest <= performance.now()) {
+    } else if (running.endsAtTheEarliest <= performance.now()) {
       this.#expired(running);
-      return;
-    }
-    let reply: RpcError | { readonly body: Uint8Array };
-    try {
-      reply = await this.#answer(running);
-    } catch (error) {
-      reply = this.#internal(error);
-    }
-    running.end();
-    const why = running.whyAborted;
-    if (why === "canceled" || why === "deadline_exceeded") {
-      const type = why === "canceled" ? "canceled_request" : "expired_request";
-      this.#host.emit({ type, queue: this.queue, messageId });
-      this.#end(running);
-    } else if (why === "unavailable" && reply instanceof RpcError) {
-      // Stopped by the shutdown: not acknowledged, so another server gets it.
-      this.#forget(running);
     } else {
-      this.#reply(running, reply);
+      const refusal = this.#refusal(running);
+      if (refusal === undefined) this.#decode(running);
+      else this.#finish(running, refusal);
     }
   }
 
   /** What was read late may have expired meanwhile: the broker knows. */
   #expired(running: Running): void {
-    const { messageId } = running.meta;
     const { queue, idempotent } = this.#procedure;
     if (running.endsAt <= performance.now()) {
-      this.#host.emit({ type: "expired_request", queue, messageId });
+      this.#tell("expired_request", running);
       this.#end(running);
     } else if (idempotent === false) {
       const text = `Cannot run the request of "${queue}": its server stood still, and it may have expired meanwhile`;
@@ -196,52 +187,98 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
         new RpcError("aborted", text, { outcome: running.redelivered ? "unknown" : "not_executed" }),
       );
     } else {
-      this.#host.emit({ type: "returned_request", queue, messageId });
+      this.#tell("returned_request", running);
       running.acks.reject(running.message, true);
       this.#forget(running);
     }
   }
 
-  /** The handler's result, or the refusal to run it. */
-  async #answer(running: Running): Promise<RpcError | { readonly body: Uint8Array }> {
-    const { request, reply, idempotent, maxDeliveries } = this.#procedure;
-    const refused = running.redelivered ? "unknown" : "not_executed";
+  /** Why a request that was delivered before is not run again, if it is not. */
+  #refusal(running: Running): RpcError | undefined {
+    const { idempotent, maxDeliveries } = this.#procedure;
+    let why: string;
     if (idempotent === false && running.redelivered) {
-      const text = `Cannot run the request of "${this.queue}" again: it may have run before, and may run but once`;
-      return new RpcError("aborted", text, { outcome: "unknown" });
-    }
-    if ((running.deliveryCount ?? 0) >= maxDeliveries) {
+      why = "it may have run before, and may run but once";
+    } else if ((running.deliveryCount ?? 0) >= maxDeliveries) {
       running.poisonous = true;
-      const text = `Cannot run the request of "${this.queue}" again: it was delivered ${running.deliveryCount} times ` +
-        `without an answer, at most ${maxDeliveries} are allowed`;
-      return new RpcError("aborted", text, { outcome: "unknown" });
+      why = `it was delivered ${running.deliveryCount} times without an answer, at most ${maxDeliveries} are allowed`;
+    } else {
+      return undefined;
     }
-    let value: RequestOut;
+    return new RpcError("aborted", `Cannot run the request of "${this.queue}" again: ${why}`, { outcome: "unknown" });
+  }
+
+  #decode(running: Running): void {
+    let value: RequestOut | Promise<RequestOut>;
     try {
       checkEncoding(running.message.properties, "request");
-      const decoded = decodeBody(request, running.message.content, "request");
-      value = decoded instanceof Promise ? await decoded : decoded;
+      value = decodeBody(this.#procedure.request, running.message.content, "request");
     } catch (error) {
-      return error instanceof RpcError ? withOutcome(error, refused) : this.#internal(error, refused);
+      this.#undecodable(running, error);
+      return;
     }
+    if (value instanceof Promise) {
+      value.then((decoded) => this.#handle(running, decoded), (error) => this.#undecodable(running, error));
+    } else {
+      this.#handle(running, value);
+    }
+  }
+
+  #undecodable(running: Running, error: unknown): void {
+    const outcome = running.redelivered ? "unknown" : "not_executed";
+    this.#finish(running, error instanceof RpcError ? withOutcome(error, outcome) : this.#internal(error, outcome));
+  }
+
+  #handle(running: Running, value: RequestOut): void {
     // An asynchronous validator may have taken longer than the caller waits.
     if (running.endsAt <= performance.now()) running.abort(deadlineError());
-    if (running.whyAborted !== undefined) return new RpcError(running.whyAborted, "Nobody waits any more");
-    let result: ReplyIn;
-    try {
-      // Called as a function, so that `this` shows it nothing.
-      const handler = this.#handler;
-      const returned = handler(value, running);
-      result = returned instanceof Promise ? await returned : returned;
-    } catch (error) {
-      if (!(error instanceof RpcError)) return this.#internal(error);
-      // The outcome of a nested call is not the outcome of this one.
-      return withOutcome(error, "executed");
+    if (running.whyAborted !== undefined) {
+      this.#finish(running, new RpcError(running.whyAborted, "Nobody waits any more"));
+      return;
     }
+    // Called as a function, so that `this` shows it nothing.
+    const handler = this.#handler;
+    let result: ReplyIn | PromiseLike<ReplyIn>;
     try {
-      return { body: encodeBody(reply, result, "reply") };
+      result = handler(value, running);
     } catch (error) {
-      return this.#internal(error);
+      this.#throw(running, error);
+      return;
+    }
+    if (isThenable(result)) {
+      Promise.resolve(result).then((reply) => this.#succeed(running, reply), (error) => this.#throw(running, error));
+    } else {
+      this.#succeed(running, result);
+    }
+  }
+
+  #succeed(running: Running, result: ReplyIn): void {
+    let body: Uint8Array;
+    try {
+      body = encodeBody(this.#procedure.reply, result, "reply");
+    } catch (error) {
+      this.#finish(running, this.#internal(error));
+      return;
+    }
+    this.#finish(running, { body });
+  }
+
+  /** The outcome of a nested call is not the outcome of this one. */
+  #throw(running: Running, error: unknown): void {
+    this.#finish(running, error instanceof RpcError ? withOutcome(error, "executed") : this.#internal(error));
+  }
+
+  #finish(running: Running, reply: Answer): void {
+    running.end();
+    const why = running.whyAborted;
+    if (why === "canceled" || why === "deadline_exceeded") {
+      this.#tell(why === "canceled" ? "canceled_request" : "expired_request", running);
+      this.#end(running);
+    } else if (why === "unavailable" && reply instanceof RpcError) {
+      // Stopped by the shutdown: not acknowledged, so another server gets it.
+      this.#forget(running);
+    } else {
+      this.#reply(running, reply);
     }
   }
 
@@ -252,7 +289,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     return new RpcError("internal", `The server failed, its log says why under id ${id}`, { outcome, id });
   }
 
-  #reply(running: Running, reply: RpcError | { readonly body: Uint8Array }): void {
+  #reply(running: Running, reply: Answer): void {
     const isError = reply instanceof RpcError;
     this.#host.replies.send({
       meta: running.meta,
@@ -265,10 +302,13 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   }
 
   #replied(running: Running, fate: ReplyFate): void {
-    const { messageId } = running.meta;
-    if (fate === "returned") this.#host.emit({ type: "caller_left", queue: this.queue, messageId });
-    if (fate === "dropped") this.#host.emit({ type: "reply_dropped", queue: this.queue, messageId });
+    if (fate === "returned") this.#tell("caller_left", running);
+    if (fate === "dropped") this.#tell("reply_dropped", running);
     this.#end(running);
+  }
+
+  #tell(type: RequestEvent["type"], { meta: { messageId } }: Running): void {
+    this.#host.emit({ type, queue: this.queue, messageId });
   }
 
   #end(running: Running): void {
