@@ -201,7 +201,12 @@ export class Connection {
   async channel(closed: (refusal: RpcError | undefined) => void): Promise<Channel> {
     const model = this.#model;
     if (model === undefined) throw new RpcError("unavailable", "Cannot open a channel: the connection is lost");
-    const channel = await model.createChannel();
+    let channel: Channel;
+    try {
+      channel = await model.createChannel();
+    } catch (error) {
+      throw toRpcError(error, "open a channel");
+    }
     let refusal: RpcError | undefined;
     channel.on("error", (error) => refusal = toRpcError(error, "keep a channel"));
     channel.on("close", () => closed(refusal));

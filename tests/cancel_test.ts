@@ -16,6 +16,7 @@ import {
   texts,
   through,
   told,
+  watchListeners,
 } from "./support/pair.ts";
 import { tap } from "./support/tap.ts";
 
@@ -301,22 +302,6 @@ live("A canceled handler that ends in its result all the same sends no reply", a
   assertEquals(await p.client.call(texts(queue), "b"), "b");
   assertEquals(heard(p.client, "late_reply"), []);
 });
-
-/** Counts the abort listeners of a signal. */
-function watchListeners(signal: AbortSignal): () => number {
-  const listeners = new Set<unknown>();
-  const add = signal.addEventListener.bind(signal);
-  const remove = signal.removeEventListener.bind(signal);
-  signal.addEventListener = (type: string, listener: EventListenerOrEventListenerObject) => {
-    listeners.add(listener);
-    add(type, listener);
-  };
-  signal.removeEventListener = (type: string, listener: EventListenerOrEventListenerObject) => {
-    listeners.delete(listener);
-    remove(type, listener);
-  };
-  return () => listeners.size;
-}
 
 live("RpcClient.call() leaves no abort listener behind, however it ends", async ({ url, queue }) => {
   await using p = await pair(url, texts(queue), async (request, { signal }) => {

@@ -93,6 +93,19 @@ live("RpcClient.call() ends with canceled when it is aborted during the failFast
   link.resume();
 });
 
+live("RpcClient.call() rejects at once when the connection is lost during the failFast look", async (live) => {
+  await using link = relay(portOf(live.url));
+  await using client = await connectClient(through(live.url, link.port));
+  link.stall();
+  const start = performance.now();
+  const ended = failure(client.call(texts(live.queue), "", { failFast: true, timeout: 30_000 }));
+  link.cut();
+  link.resume();
+  const error = await ended;
+  assertEquals([error.code, error.outcome], ["unavailable", "not_executed"]);
+  assertLess(performance.now() - start, 5_000);
+});
+
 live("RpcClient.call() is answered by a server that starts after it", async ({ url, queue }) => {
   await declare(url, queue);
   await using client = await connectClient(url);

@@ -221,14 +221,15 @@ export function relay(targetPort: number): Relay {
 
   async function join(client: Deno.TcpConn): Promise<void> {
     sockets.add(client);
+    let server: Deno.TcpConn | undefined;
     try {
-      const server = await Deno.connect({ hostname: "127.0.0.1", port: targetPort });
+      server = await Deno.connect({ hostname: "127.0.0.1", port: targetPort });
       sockets.add(server);
       for (const socket of [client, server]) socket.setNoDelay(true);
-      if (!sockets.has(client)) drop(server);
       await Promise.all([pump(client, server), pump(server, client)]);
     } catch {
       drop(client);
+      if (server !== undefined) drop(server);
     }
   }
 
