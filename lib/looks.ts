@@ -44,7 +44,7 @@ export class Looks {
       const { consumerCount } = await this.#look(queue);
       return consumerCount > 0 ? undefined : `the queue "${queue}" has no consumer, so start a server for it`;
     } catch (error) {
-      if (!(error instanceof RpcError)) throw error;
+      if (!(error instanceof RpcError)) return String(error);
       return error.code === "not_found"
         ? `the queue "${queue}" does not exist, so start a server for it`
         : error.message;

@@ -134,6 +134,11 @@ export class PendingCalls {
     return this.#calls.values();
   }
 
+  /** Leaves no timer behind; no call may be left. */
+  close(): void {
+    this.#deadlines.clear();
+  }
+
   /** Resolves when no call is left. */
   idle(): Promise<void> {
     return this.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));

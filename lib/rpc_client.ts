@@ -230,6 +230,7 @@ export class RpcClient implements AsyncDisposable {
       this.#fail(call, "canceled", "the client was closed before it ended");
     }
     this.#outbox.clear();
+    this.#pending.close();
     await this.#cancels.close();
     await this.#connection.close();
   }

@@ -192,7 +192,7 @@ export class RpcServer implements AsyncDisposable {
       connection: this.#connection,
       replies: this.#replies,
       acceptReplyTo: (name) => this.#options.replyTo?.(name) ?? false,
-      isCanceled: (id) => id !== undefined && this.#canceled.has(id),
+      isCanceled: (id) => this.#canceled.size > 0 && id !== undefined && this.#canceled.has(id),
       arrivedAfter: () => this.#stalls.arrivedAfter(),
       callerAlive: (replyTo) => this.#callerAlive(replyTo),
       emit: (event) => emitTo(this.#options.onEvent ?? logEvent, event),
