@@ -6,7 +6,8 @@
 
 import { connect } from "amqplib";
 import { parseCommandLine, runScript, UsageError } from "../../lib/cli.ts";
-import { Broker, ensureRabbitMQ, interruption } from "../support/broker.ts";
+import { Broker, interruption } from "../support/broker.ts";
+import { ensureRabbitMQ } from "../support/install.ts";
 import { criteria } from "./criteria.ts";
 import { machine } from "./machine.ts";
 import { heapPerCall, measure, PeerFailure } from "./pair.ts";

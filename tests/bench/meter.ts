@@ -51,38 +51,49 @@ export function quantile(sorted: readonly number[], part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? NaN;
 }
 
-/** Counts the calls that end within a window, which opens when all callers are warm. */
+/** What a meter is made of. */
+export interface MeterOptions {
+  /** How many calls end before the window opens; as many as are in flight, so that all that count began alike. */
+  readonly skip: number;
+  /** In ms. */
+  readonly window: number;
+  /** Hears when the window opens. */
+  readonly opened?: () => void;
+  /** Hears when the window closes. */
+  readonly closed?: () => void;
+}
+
+/** Counts the calls that end within a window. */
 export class Meter {
   /** Whether the window has closed, so that no further call is wanted. */
   over = false;
   readonly #options: MeterOptions;
   readonly #latencies: number[] = [];
-  readonly #warmAt: number;
-  #warmUps = 0;
+  #skipped = 0;
   #opened = 0;
   #closed = 0;
 
   constructor(options: MeterOptions) {
     this.#options = options;
-    this.#warmAt = performance.now() + options.warmUp;
   }
 
   /** Notes the end of a call that began at `startedAt`, on the clock of `performance.now()`. */
   count(startedAt: number): void {
     if (this.over) return;
     const now = performance.now();
+    const { skip, window, opened, closed } = this.#options;
     if (this.#opened === 0) {
-      if (++this.#warmUps < this.#options.inFlight || now < this.#warmAt) return;
+      if (++this.#skipped < skip) return;
       this.#opened = now;
-      this.#options.opened();
+      opened?.();
       return;
     }
     this.#latencies.push(now - startedAt);
     // Many calls in flight end in waves: one wave at the least.
-    if (this.#latencies.length < this.#options.inFlight || now - this.#opened < this.#options.window) return;
+    if (this.#latencies.length < skip || now - this.#opened < window) return;
     this.#closed = now;
     this.over = true;
-    this.#options.closed();
+    closed?.();
   }
 
   /** What was measured, after the window has closed. */
@@ -95,17 +106,4 @@ export class Meter {
       p99: quantile(sorted, 0.99),
     };
   }
-}
-
-/** What a meter is made of. */
-export interface MeterOptions {
-  readonly inFlight: number;
-  /** In ms. */
-  readonly warmUp: number;
-  /** In ms. */
-  readonly window: number;
-  /** Hears when the window opens. */
-  readonly opened: () => void;
-  /** Hears when the window closes. */
-  readonly closed: () => void;
 }

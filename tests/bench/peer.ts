@@ -12,14 +12,17 @@ export interface Load {
   readonly bodyBytes: number;
   /** How many requests a server is given at once. */
   readonly prefetch: number;
-  /** How long calls are made before they count, in ms. */
+  /** How long calls are made, 100 at once, before they count, in ms: it is warm code that is measured. */
   readonly warmUp: number;
   /** For how long calls count, in ms. */
   readonly window: number;
 }
 
-/** Makes the calls of a row, as many at once as the row says, until the meter has had enough; rejects at a wrong reply. */
-export type Drive = (meter: Meter) => Promise<void>;
+/**
+ * Makes calls, so many at once, until the meter has had enough, and waits for those on their way; rejects at a wrong
+ * reply.
+ */
+export type Drive = (inFlight: number, meter: Meter) => Promise<void>;
 
 /** One way to do RPC over RabbitMQ: a server that echoes, and a client. The end of the process is the end of both. */
 export interface Peer {
@@ -42,11 +45,11 @@ export class WrongReply extends Error {
 }
 
 /** Drives a peer that has one promise for each call. */
-export function closedLoop(load: Load, call: (request: string) => Promise<string>): Drive {
-  const requests = bodies(load.bodyBytes);
-  return async (meter) => {
+export function closedLoop({ bodyBytes }: Load, call: (request: string) => Promise<string>): Drive {
+  const requests = bodies(bodyBytes);
+  return async (inFlight, meter) => {
     async function caller(first: number): Promise<void> {
-      for (let n = first; !meter.over; n += load.inFlight) {
+      for (let n = first; !meter.over; n += inFlight) {
         const request = requests[n % requests.length] ?? "";
         const startedAt = performance.now();
         const reply = await call(request);
@@ -54,6 +57,6 @@ export function closedLoop(load: Load, call: (request: string) => Promise<string
         meter.count(startedAt);
       }
     }
-    await Promise.all(Array.from({ length: load.inFlight }, (_, n) => caller(n)));
+    await Promise.all(Array.from({ length: inFlight }, (_, n) => caller(n)));
   };
 }

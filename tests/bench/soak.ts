@@ -5,7 +5,8 @@
  */
 
 import { parseCommandLine, runScript, UsageError } from "../../lib/cli.ts";
-import { Broker, ensureRabbitMQ, interruption } from "../support/broker.ts";
+import { Broker, interruption } from "../support/broker.ts";
+import { ensureRabbitMQ } from "../support/install.ts";
 import { Worker } from "./pair.ts";
 import { denoProcess } from "./peers.ts";
 import { median } from "./results.ts";

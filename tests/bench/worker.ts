@@ -32,12 +32,14 @@ function say(said: Said): void {
   Deno.stdout.writeSync(encoder.encode(`${JSON.stringify(said)}\n`));
 }
 
+const WARM_UP_IN_FLIGHT = 100;
+
 async function measure(connect: () => Promise<Drive>, { inFlight, warmUp, window }: Load): Promise<void> {
   const drive = await connect();
+  await drive(WARM_UP_IN_FLIGHT, new Meter({ skip: WARM_UP_IN_FLIGHT, window: warmUp }));
   const closed = Promise.withResolvers<void>();
   const meter = new Meter({
-    inFlight,
-    warmUp,
+    skip: inFlight,
     window,
     opened: () => say({ type: "opened", usage: usage() }),
     closed: () => {
@@ -46,7 +48,7 @@ async function measure(connect: () => Promise<Drive>, { inFlight, warmUp, window
     },
   });
   // Calls that are still on their way then end with this process.
-  await Promise.race([drive(meter), closed.promise]);
+  await Promise.race([drive(inFlight, meter), closed.promise]);
   say({ type: "measured", measured: meter.measured });
 }
 

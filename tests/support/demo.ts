@@ -4,7 +4,8 @@
  * @module
  */
 
-import { answers, Broker, DEFAULT_URL, ensureRabbitMQ, hostAndPort, interruption, runScript } from "./broker.ts";
+import { answers, Broker, DEFAULT_URL, hostAndPort, interruption } from "./broker.ts";
+import { ensureRabbitMQ, runScript } from "./install.ts";
 
 /** What the server prints when it consumes. */
 const READY = "[x] Awaiting RPC requests";

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { Broker, ensureRabbitMQ, installPackage, interruption, runScript } from "./broker.ts";
+import { Broker, interruption } from "./broker.ts";
+import { ensureRabbitMQ, installPackage, runScript } from "./install.ts";
 
 /** The long tests, which have a task of their own. */
 const FAULTS = "tests/faults/";

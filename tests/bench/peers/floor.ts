@@ -1,5 +1,5 @@
 import type { Meter } from "../meter.ts";
-import { bodies, type Load, type Peer, WrongReply } from "../peer.ts";
+import { bodies, type Drive, type Load, type Peer, WrongReply } from "../peer.ts";
 import {
   ACK,
   BODY,
@@ -108,68 +108,97 @@ function templates(load: Load, replyTo: string): { frames: Uint8Array[]; correla
   return { frames, correlationId, messageId: correlationId + 8 + between.length + 1 + PREFIX.length };
 }
 
-async function connect(load: Load): Promise<(meter: Meter) => Promise<void>> {
+async function connect(load: Load): Promise<Drive> {
   const wire = await Wire.open(load.url, 2);
   const declared = await wire.ask(IN, DECLARE, uint(2, 0), shortString(""), uint(1, EXCLUSIVE), table());
   const replyTo = new TextDecoder().decode(declared.subarray(1, 1 + (declared[0] ?? 0)));
   await consume(wire, replyTo, NO_ACK | EXCLUSIVE_CONSUMER);
-  return (meter) => drive(wire, load, replyTo, meter);
+  const caller = new Caller(wire, load, replyTo);
+  return (inFlight, meter) => caller.drive(inFlight, meter);
 }
 
-function drive(wire: Wire, load: Load, replyTo: string, meter: Meter): Promise<void> {
-  const { frames, correlationId, messageId } = templates(load, replyTo);
-  const startedAt = new Float64Array(RING);
-  const unconfirmed = new Open();
-  const properties = new Properties();
-  const { promise: late, reject } = Promise.withResolvers<never>();
-  let sent = 0;
-  let answered = 0;
+class Caller {
+  readonly #wire: Wire;
+  readonly #bodyBytes: number;
+  readonly #templates: ReturnType<typeof templates>;
+  readonly #startedAt = new Float64Array(RING);
+  readonly #unconfirmed = new Open();
+  readonly #properties = new Properties();
+  readonly #end: Promise<never>;
+  #meter: Meter | undefined;
+  #drained: () => void = () => {};
+  #sent = 0;
+  #waiting = 0;
+  #answered = 0;
 
-  function send(): void {
-    const template = frames[++sent % frames.length] as Uint8Array;
+  constructor(wire: Wire, load: Load, replyTo: string) {
+    this.#wire = wire;
+    this.#bodyBytes = load.bodyBytes;
+    this.#templates = templates(load, replyTo);
+    // The guarantee of a deadline, as one timer for all.
+    const late = new Promise<never>((_, reject) => {
+      setInterval(() => {
+        const latest = performance.now() - TIMEOUT;
+        if (!this.#startedAt.some((time) => time > 0 && time < latest)) return;
+        reject(new Error("A call did not end in time"));
+      }, 1_000);
+    });
+    this.#end = Promise.race([wire.run((...frame) => this.#hear(...frame)), late]);
+  }
+
+  async drive(inFlight: number, meter: Meter): Promise<void> {
+    this.#meter = meter;
+    const drained = new Promise<void>((resolve) => this.#drained = resolve);
+    for (let n = 0; n < inFlight; n++) this.#send();
+    this.#wire.flush();
+    await Promise.race([drained, this.#end]);
+  }
+
+  #send(): void {
+    const { frames, correlationId, messageId } = this.#templates;
+    const wire = this.#wire;
+    const sent = ++this.#sent;
+    const template = frames[sent % frames.length] as Uint8Array;
     wire.reserve(template.length);
     const { output, length } = wire;
     output.set(template, length);
     writeHex(output, length + correlationId, sent);
     writeHex(output, length + messageId, sent);
     wire.length += template.length;
-    unconfirmed.add(sent);
-    startedAt[sent % RING] = performance.now();
+    this.#unconfirmed.add(sent);
+    this.#startedAt[sent % RING] = performance.now();
+    this.#waiting++;
   }
 
-  function take(bytes: Uint8Array, at: number, size: number): void {
-    // The body is the last part of the pre-encoded frame, before its end.
-    const template = frames[answered % frames.length] as Uint8Array;
-    const body = template.length - 1 - load.bodyBytes;
-    const right = size === load.bodyBytes && bytes[at] === template[body] && bytes[at + 1] === template[body + 1] &&
-      bytes[at + size - 1] === template[template.length - 2];
-    if (!right) throw new WrongReply(String(answered), new TextDecoder().decode(bytes.subarray(at, at + size)));
-    const began = startedAt[answered % RING] as number;
-    if (began === 0) throw new Error("A reply came twice");
-    startedAt[answered % RING] = 0;
-    meter.count(began);
-    if (!meter.over) send();
-  }
-
-  // The guarantee of a deadline, as one timer for all.
-  setInterval(() => {
-    const latest = performance.now() - TIMEOUT;
-    if (startedAt.some((time) => time > 0 && time < latest)) reject(new Error("A call did not end in time"));
-  }, 1_000);
-  for (let n = 0; n < load.inFlight; n++) send();
-  wire.flush();
-  const end = wire.run((type, bytes, at, size) => {
-    if (type === BODY) take(bytes, at, size);
+  #hear(type: number, bytes: Uint8Array, at: number, size: number): void {
+    if (type === BODY) this.#take(bytes, at, size);
     else if (type === HEADER) {
-      properties.read(bytes, at);
-      answered = readHex(bytes, properties.correlationId + 1 + PREFIX.length);
+      this.#properties.read(bytes, at);
+      this.#answered = readHex(bytes, this.#properties.correlationId + 1 + PREFIX.length);
     } else {
       const which = readUint32(bytes, at);
-      if (which === ACK) unconfirmed.close(bytes, at);
+      if (which === ACK) this.#unconfirmed.close(bytes, at);
       else if (which !== DELIVER) throw unexpected(which);
     }
-  });
-  return Promise.race([end, late]);
+  }
+
+  #take(bytes: Uint8Array, at: number, size: number): void {
+    const answered = this.#answered;
+    const { frames } = this.#templates;
+    // The body is the last part of the pre-encoded frame, before its end.
+    const template = frames[answered % frames.length] as Uint8Array;
+    const body = template.length - 1 - this.#bodyBytes;
+    const right = size === this.#bodyBytes && bytes[at] === template[body] && bytes[at + 1] === template[body + 1] &&
+      bytes[at + size - 1] === template[template.length - 2];
+    if (!right) throw new WrongReply(String(answered), new TextDecoder().decode(bytes.subarray(at, at + size)));
+    const began = this.#startedAt[answered % RING] as number;
+    if (began === 0) throw new Error("A reply came twice");
+    this.#startedAt[answered % RING] = 0;
+    this.#waiting--;
+    this.#meter?.count(began);
+    if (!this.#meter?.over) this.#send();
+    else if (this.#waiting === 0) this.#drained();
+  }
 }
 
 /** Copies bytes that are few enough for a view of them to cost more. */
