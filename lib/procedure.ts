@@ -104,8 +104,13 @@ function checkLimits({ maxLength, messageTtl, deadLetterExchange, deadLetterRout
     if (value !== undefined) checkInteger(value, name, "define procedure", 1, UINT32_MAX);
   }
   for (const [name, value] of Object.entries({ deadLetterExchange, deadLetterRoutingKey })) {
-    if (value === undefined || typeof value === "string") continue;
-    throw new TypeError(`Cannot define procedure: '${name}' must be a string, got ${typeof value}`);
+    if (value === undefined) continue;
+    if (typeof value !== "string") {
+      throw new TypeError(`Cannot define procedure: '${name}' must be a string, got ${typeof value}`);
+    }
+    if (new TextEncoder().encode(value).byteLength > 255) {
+      throw new RangeError(`Cannot define procedure: '${name}' must have at most 255 bytes`);
+    }
   }
   if (deadLetterRoutingKey !== undefined && deadLetterExchange === undefined) {
     throw new TypeError("Cannot define procedure: 'deadLetterRoutingKey' needs 'deadLetterExchange'");

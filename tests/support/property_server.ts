@@ -47,10 +47,14 @@ export interface Task {
 export interface Entry {
   /**
    * `received`: it is about to be decoded; `started`: the handler runs; `finished`, `threw`: it has ended;
-   * `stopped`: it has ended because of its signal; `aborted`: its signal was aborted.
+   * `stopped`: it has ended because of its signal; `aborted`: its signal was aborted; `returned`: a request went back to
+   * the broker, since this process had stood still.
    */
-  readonly at: "received" | "started" | "finished" | "threw" | "stopped" | "aborted";
-  readonly i: number;
+  readonly at: "received" | "started" | "finished" | "threw" | "stopped" | "aborted" | "returned";
+  /** Which request; absent where the server does not know. */
+  readonly i?: number;
+  /** When, in ms since 1970. */
+  readonly time: number;
   readonly messageId?: string | undefined;
   readonly redelivered?: boolean;
 }
@@ -190,9 +194,9 @@ async function main(url: string, prefix: string, path: string): Promise<void> {
   using file = Deno.openSync(path, { append: true, create: true });
   let running = 0;
 
-  function note(entry: Entry): void {
+  function note(entry: Omit<Entry, "time">): void {
     // One write is one system call: what it has written outlives the process.
-    file.writeSync(new TextEncoder().encode(`${JSON.stringify(entry)}\n`));
+    file.writeSync(new TextEncoder().encode(`${JSON.stringify({ ...entry, time: Date.now() })}\n`));
   }
 
   /** Notes every request, those too that are refused. */
@@ -228,7 +232,12 @@ async function main(url: string, prefix: string, path: string): Promise<void> {
     }
   }
 
-  await using server = await RpcServer.connect(url, { backoff: { min: 10, max: 200 }, onEvent: () => {} });
+  await using server = await RpcServer.connect(url, {
+    backoff: { min: 10, max: 200 },
+    onEvent: ({ type }) => {
+      if (type === "returned_request") note({ at: "returned" });
+    },
+  });
   for (const { queue, queueType, idempotent } of clientProcedures(prefix)) {
     await server.serve(procedure({ queue, queueType, idempotent, request, reply: bytes() }), run, { prefetch: 20 });
   }
