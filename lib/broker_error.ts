@@ -26,12 +26,15 @@ const UNREACHABLE: Readonly<Record<string, string>> = {
   ETIMEDOUT: "it does not answer",
 };
 
+/** The codes of errors of TLS, and of keys and certificates that do not fit each other. */
+const TLS_CODE = /^ERR_(?:SSL|TLS|OSSL)_|CERT|^UNABLE_TO_/;
+
 /** The part of a close that the broker means for people. */
 function reason(message: string): string {
   if (message.startsWith("Expected ConnectionOpenOk")) {
     return "the virtual host does not exist, or the user may not use it";
   }
-  return message.match(/replyText"?:"?\\?"?([^"]+)"/)?.[1] ?? message.match(/with message "([^]*)"$/)?.[1] ?? message;
+  return message.match(/with message "([^]*)"$/)?.[1] ?? message;
 }
 
 function unavailable(what: string, cause: unknown): RpcError {
@@ -44,6 +47,10 @@ export function toRpcError(error: unknown, action: string): RpcError {
   const { message, code: raw } = (error ?? {}) as { message?: string; code?: unknown };
   const text = message === undefined || message === "" ? String(raw ?? error) : message;
   if (typeof raw === "string" && raw in UNREACHABLE) return unavailable(`${action}: ${UNREACHABLE[raw]}`, error);
+  if (typeof raw === "string" && TLS_CODE.test(raw)) {
+    const why = `TLS refused the connection (${raw}: ${text}), check certificates, key and host name`;
+    return new RpcError("unauthenticated", `Cannot ${action}: ${why}`, { outcome: "not_executed", cause: error });
+  }
   const code = (typeof raw === "number" ? BY_REPLY_CODE[raw] : undefined) ??
     MEANINGS.find(([pattern]) => pattern.test(text))?.[1] ?? "unavailable";
   if (/ETIMEDOUT/.test(text)) return unavailable(`${action}: ${UNREACHABLE["ETIMEDOUT"]}`, error);
