@@ -1,6 +1,7 @@
 import type { Channel, ChannelModel, ConfirmChannel } from "amqplib";
 import { toRpcError } from "./broker_error.ts";
 import { RpcError } from "./errors.ts";
+import { writeDirectly } from "./outgoing.ts";
 import { type Host, parseHosts } from "./host.ts";
 import { coalesceWrites, openLink, settlesWithin, socketOf, type TlsOptions } from "./link.ts";
 
@@ -288,7 +289,7 @@ export class Connection {
       this.#blocked = undefined;
       this.#notify({ type: "unblocked" });
     });
-    coalesceWrites(socketOf(model));
+    if (!writeDirectly(model)) coalesceWrites(socketOf(model));
     this.#model = model;
     this.#blocked = undefined;
     this.#notify({ type: "connected", host: host.label });
