@@ -65,6 +65,7 @@ export interface CallOptions {
 }
 
 const REFUSED = "the broker did not take the request, its queue may be full";
+const NONE = new Uint8Array();
 const RETRY = { min: 100, max: 3_000 };
 
 function encodeRequest<RequestIn>(
@@ -202,7 +203,7 @@ export class RpcClient implements AsyncDisposable {
       throw new RpcError("unavailable", `Cannot call "${queue}": the client is closed`, { outcome: "not_executed" });
     }
     const body = encodeRequest(procedure, request);
-    const call = new PendingCall(procedure as unknown as AnyProcedure, body, timeout, signal);
+    const call = new PendingCall(this.#pending.ids, procedure as unknown as AnyProcedure, body, timeout, signal);
     if (signal?.aborted) throw this.#canceled(call);
     const settled = this.#pending.add(call) as Promise<ReplyOut>;
     if (failFast) this.#sendIfConsumed(call);
@@ -306,6 +307,8 @@ export class RpcClient implements AsyncDisposable {
     call.attempts++;
     call.inFlight = true;
     call.refused = false;
+    // Only an idempotent call is ever sent again.
+    if (procedure.idempotent !== true) call.body = NONE;
   }
 
   #flush(): void {
