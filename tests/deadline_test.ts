@@ -1,7 +1,6 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertLess, assertMatch, assertRejects } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { type CallOptions, procedure, type RequestContext, RpcError, text } from "../lib/rpc.ts";
-import { Broker } from "./support/broker.ts";
 import { deleteQueue, live, publishRaw, queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
 import {
   aborted,
@@ -391,33 +390,3 @@ live("RpcClient.call() rejects with resource_exhausted when the queue is full", 
   assertEquals([error.code, error.outcome], ["resource_exhausted", "unknown"]);
   assertLess(performance.now() - start, 5_000);
 });
-
-live(
-  "RpcClient.call() rejects with resource_exhausted at its deadline while the broker is blocked",
-  { run: true },
-  async ({ queue }) => {
-    await using broker = await Broker.start();
-    await using server = await plainServer(broker.url, queue, ({ message, ack, reply }) => {
-      ack();
-      if (message.content.toString() !== "written") reply("done");
-    });
-    await using client = await connectClient(broker.url);
-    const written = failure(client.call(texts(queue), "written", { timeout: 1_000 }));
-    await waitFor("the request has arrived", () => server.received.length === 1);
-    await broker.eval("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})");
-    const heldBack: Promise<string>[] = [];
-    await waitFor("the client is blocked", () => {
-      // The broker says so to whoever publishes, once it knows of the alarm itself.
-      heldBack.push(client.call(texts(queue), "held back"));
-      return heard(client, "blocked").length === 1;
-    });
-    const unwritten = await failure(client.call(texts(queue), "unwritten", { timeout: 150 }));
-    assertEquals([unwritten.code, unwritten.outcome], ["resource_exhausted", "not_executed"]);
-    const { code, outcome } = await written;
-    assertEquals([code, outcome], ["resource_exhausted", "unknown"]);
-    await broker.eval("rabbit_alarm:clear_alarm({resource_limit, memory, node()})");
-    assertEquals(new Set(await Promise.all(heldBack)), new Set(["done"]));
-    const bodies = new Set(server.received.map(({ message }) => message.content.toString()));
-    assertEquals(bodies, new Set(["written", "held back"]));
-  },
-);

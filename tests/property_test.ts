@@ -99,6 +99,8 @@ interface Ending {
   /** When it was made, and when it ended, on the clock of `performance.now()`. */
   readonly from: number;
   readonly to: number;
+  /** When its signal was aborted, on the same clock. */
+  readonly aborted: number | undefined;
   /** When it was made, in ms since 1970. */
   readonly at: number;
 }
@@ -154,7 +156,8 @@ function whyUnknown(plan: Plan, error: RpcError, ending: Ending, faults: Faults)
   }
   if (error.code === "canceled") {
     assert(plan.abortAfter !== 0, "it was never sent");
-    assertGreaterOrEqual(elapsed, (plan.abortAfter ?? Infinity) - 2);
+    assert(ending.aborted !== undefined && ending.aborted <= ending.to, "it was not aborted");
+    assertLess(ending.to - ending.aborted, 1_000, "it was aborted long before");
     return "the abort";
   }
   if (error.code === "unavailable") {
@@ -298,12 +301,17 @@ live("Every one of 2,000 random calls ends once, in time, and in what the server
     assert(called !== undefined && client !== undefined);
     const options: CallOptions = { timeout, failFast, signal: lasting.signal };
     let timer: ReturnType<typeof setTimeout> | undefined;
+    let aborted: number | undefined;
     if (abortAfter !== undefined) {
       const controller = new AbortController();
       Object.assign(options, { signal: controller.signal });
       listeners.push(watchListeners(controller.signal));
-      if (abortAfter === 0) controller.abort();
-      else timer = setTimeout(() => controller.abort(), abortAfter);
+      const abort = (): void => {
+        aborted = performance.now();
+        controller.abort();
+      };
+      if (abortAfter === 0) abort();
+      else timer = setTimeout(abort, abortAfter);
     }
     const missing = procedure({ ...called, queue: `${queue}.missing` });
     const body = kind === "no task"
@@ -325,7 +333,7 @@ live("Every one of 2,000 random calls ends once, in time, and in what the server
     made.then(ended, ended);
     const [result] = await Promise.allSettled([made]);
     clearTimeout(timer);
-    return { result, times, from, to, at };
+    return { result, times, from, to, aborted, at };
   }
 
   let done = false;
