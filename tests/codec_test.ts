@@ -18,6 +18,11 @@ function encoded(source: string): Uint8Array {
   return new TextEncoder().encode(source);
 }
 
+/** A body as text; its memory may be Node's or its own. */
+function read(body: Uint8Array): string {
+  return new TextDecoder().decode(body);
+}
+
 /** The error with which a codec refuses; what a codec refuses was never executed. */
 function refusal(use: () => unknown): RpcError {
   const error: unknown = assertThrows(use);
@@ -99,8 +104,8 @@ Deno.test("integer() refuses digits that no number holds exactly", () => {
 });
 
 Deno.test("integer() encodes nothing but integers", () => {
-  assertEquals(integer().encode(30), encoded("30"));
-  assertEquals(integer().encode(-0), encoded("0"));
+  assertEquals(read(integer().encode(30)), "30");
+  assertEquals(read(integer().encode(-0)), "0");
   for (const value of [1.5, NaN, Infinity, -Infinity, "30", null, undefined, 30n] as number[]) {
     assertEquals(refusal(() => integer().encode(value)).code, "invalid_argument", Deno.inspect(value));
   }
@@ -111,7 +116,7 @@ Deno.test("integer() refuses bounds that are no safe integers, or the wrong way 
   for (const bounds of [{ min: 1.5 }, { max: 2 ** 53 }, { min: NaN }, { min: 2, max: 1 }]) {
     assertThrows(() => integer(bounds), RangeError, "min");
   }
-  assertEquals(integer({ min: 1, max: 1 }).encode(1), encoded("1"));
+  assertEquals(read(integer({ min: 1, max: 1 }).encode(1)), "1");
 });
 
 Deno.test("bigint() takes both of its bounds and names the value and the bound beyond them", () => {
