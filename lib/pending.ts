@@ -21,6 +21,8 @@ export class PendingCall {
   attempts = 0;
   /** Whether it is written and not known to be lost. */
   inFlight = false;
+  /** Whether nobody waits for it any more. */
+  over = false;
   /** Whether an answer has come, which may still have to be validated. */
   answered = false;
   /** Whether the broker did not take it when it was written last. */
@@ -146,11 +148,6 @@ export class PendingCalls {
     return this.#calls.get(this.ids.numberOf(id));
   }
 
-  /** Whether the call still waits for an answer. */
-  has(call: PendingCall): boolean {
-    return this.#calls.has(call.number);
-  }
-
   /** Takes a call out of the table, so that no answer reaches it; it must be settled next. */
   take(call: PendingCall): void {
     if (this.#detach(call)) this.#unsettled.add(call);
@@ -187,6 +184,7 @@ export class PendingCalls {
 
   #detach(call: PendingCall): boolean {
     if (!this.#calls.delete(call.number)) return false;
+    call.over = true;
     this.#deadlines.delete(call, call.timeout);
     clearTimeout(call.retryTimer);
     if (call.onAbort !== undefined) call.signal?.removeEventListener("abort", call.onAbort);

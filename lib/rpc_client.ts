@@ -1,8 +1,7 @@
-import type { ConfirmChannel, ConsumeMessage, Message } from "amqplib";
+import type { ConsumeMessage, Message } from "amqplib";
 import { Cancels } from "./cancels.ts";
 import { decodeBody, encodeBody } from "./codec.ts";
-import { Confirms } from "./confirms.ts";
-import { backoffDelay, Connection, type ConnectOptions, type KeptChannel } from "./connection.ts";
+import { backoffDelay, Connection, type ConnectOptions } from "./connection.ts";
 import { settlesWithin } from "./link.ts";
 import { Looks } from "./looks.ts";
 import { RpcError, withOutcome } from "./errors.ts";
@@ -10,15 +9,8 @@ import { checkListener, type ClientEvent, emitTo, logEvent } from "./events.ts";
 import { checkInteger } from "./check.ts";
 import { type AnyProcedure, PendingCall, PendingCalls } from "./pending.ts";
 import type { Procedure } from "./procedure.ts";
-import {
-  checkEncoding,
-  decodeErrorReply,
-  DIRECT_REPLY_TO,
-  isErrorReply,
-  MAX_TIMEOUT_MS,
-  requestProperties,
-  toBuffer,
-} from "./protocol.ts";
+import { checkEncoding, decodeErrorReply, isErrorReply, MAX_TIMEOUT_MS } from "./protocol.ts";
+import { Requests } from "./requests.ts";
 
 /** Options of `RpcClient.connect`. */
 export interface RpcClientOptions extends ConnectOptions {
@@ -65,7 +57,6 @@ export interface CallOptions {
 }
 
 const REFUSED = "the broker did not take the request, its queue may be full";
-const NONE = new Uint8Array();
 const RETRY = { min: 100, max: 3_000 };
 
 function encodeRequest<RequestIn>(
@@ -102,20 +93,23 @@ export class RpcClient implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #options: RpcClientOptions;
   readonly #pending: PendingCalls;
-  /** Calls that wait to be written, in order. */
-  readonly #outbox = new Set<PendingCall>();
-  readonly #confirms = new Confirms<PendingCall>((call, refused) => refused && this.#refused(call));
+  readonly #requests: Requests;
   readonly #looks: Looks;
   readonly #cancels: Cancels;
-  #publisher: KeptChannel | undefined;
-  #replyTo: string | undefined;
-  /** Whether the socket takes no more for now. */
-  #full = false;
   #closing: Promise<void> | undefined;
 
   private constructor(connection: Connection, options: RpcClientOptions) {
     this.#connection = connection;
     this.#options = options;
+    this.#requests = new Requests(connection, {
+      replied: (message) => this.#replied(message),
+      returned: (message) => this.#returned(message),
+      refused: (call) => this.#refused(call),
+      rejected: (call, error) => this.#rejected(call, error),
+      requestsLost: (calls, error) => this.#lose(calls, error),
+      repliesLost: (error) => this.#lose(this.#pending.values(), error),
+      writable: () => this.#cancels.flush(),
+    });
     this.#looks = new Looks(connection);
     this.#cancels = new Cancels(connection);
     this.#pending = new PendingCalls({
@@ -145,12 +139,12 @@ export class RpcClient implements AsyncDisposable {
     const clients: RpcClient[] = [];
     const connection = await Connection.open(urls, options, (event) => {
       emitTo(onEvent, event);
-      if (event.type === "unblocked") { for (const client of clients) client.#flush(); }
+      if (event.type === "unblocked") { for (const client of clients) client.#unblocked(); }
     });
     const client = new RpcClient(connection, options);
     clients.push(client);
     try {
-      await client.#open(replies);
+      await client.#requests.open(replies);
       return client;
     } catch (error) {
       await connection.close();
@@ -207,7 +201,7 @@ export class RpcClient implements AsyncDisposable {
     if (signal?.aborted) throw this.#canceled(call);
     const settled = this.#pending.add(call) as Promise<ReplyOut>;
     if (failFast) this.#sendIfConsumed(call);
-    else this.#send(call);
+    else this.#requests.send(call);
     return settled;
   }
 
@@ -228,101 +222,20 @@ export class RpcClient implements AsyncDisposable {
   async #close(): Promise<void> {
     await settlesWithin(this.#pending.idle(), this.#options.drainTimeout ?? 30_000);
     for (const call of Array.from(this.#pending.values())) {
+      this.#requests.drop(call);
       this.#fail(call, "canceled", "the client was closed before it ended");
     }
-    this.#outbox.clear();
     this.#pending.close();
     await this.#cancels.close();
     await this.#connection.close();
   }
 
-  async #open(replies: "queue" | "direct"): Promise<void> {
-    if (replies === "queue") {
-      let replyQueue: string | undefined;
-      await this.#connection.keep({
-        setup: async (channel) => {
-          const { queue } = await channel.assertQueue("", { exclusive: true, durable: false });
-          await channel.consume(queue, (message) => this.#receive(message, channel), { noAck: true, exclusive: true });
-          replyQueue = queue;
-        },
-        opened: () => {
-          this.#replyTo = replyQueue;
-          this.#flush();
-        },
-        lost: (error) => {
-          this.#replyTo = undefined;
-          this.#lose(this.#pending.values(), error);
-        },
-      });
-    }
-    this.#publisher = await this.#connection.keep({
-      setup: async (channel) => {
-        channel.on("return", (message) => this.#returned(message));
-        this.#confirms.follow(channel);
-        channel.on("drain", () => {
-          this.#full = false;
-          this.#flush();
-        });
-        if (replies === "direct") {
-          await channel.consume(DIRECT_REPLY_TO, (message) => this.#receive(message, channel), { noAck: true });
-        }
-      },
-      opened: () => {
-        this.#full = false;
-        if (replies === "direct") this.#replyTo = DIRECT_REPLY_TO;
-        this.#flush();
-      },
-      lost: (error) => {
-        const unconfirmed = this.#confirms.takeAll();
-        if (replies === "direct") this.#replyTo = undefined;
-        const [offender] = unconfirmed;
-        if (offender !== undefined && unconfirmed.length === 1 && error.code !== "unavailable") {
-          this.#rejectOffender(offender, error);
-        }
-        this.#lose(replies === "direct" ? this.#pending.values() : unconfirmed, error);
-      },
-    });
-  }
-
-  /** Writes a call, or keeps it until it may be written. */
-  #send(call: PendingCall): void {
-    const channel = this.#publisher?.current;
-    const replyTo = this.#replyTo;
-    if (channel === undefined || replyTo === undefined || this.#full || this.#connection.blocked !== undefined) {
-      this.#outbox.add(call);
-      return;
-    }
-    const { procedure, id, body } = call;
-    const expiration = Math.max(1, Math.ceil(call.deadline - performance.now()));
-    const properties = requestProperties({ id, replyTo, contentType: procedure.request.contentType, expiration });
-    try {
-      // What does not fit the socket now stays here, where it is known to be unwritten.
-      this.#full = !channel.publish("", procedure.queue, toBuffer(body), properties);
-    } catch {
-      // The channel has just closed and does not know it yet: nothing was written.
-      this.#outbox.add(call);
-      return;
-    }
-    this.#confirms.add(call);
-    call.attempts++;
-    call.inFlight = true;
-    call.refused = false;
-    // Only an idempotent call is ever sent again.
-    if (procedure.idempotent !== true) call.body = NONE;
-  }
-
-  #flush(): void {
-    const waiting = Array.from(this.#outbox);
-    for (const call of waiting) {
-      if (this.#full) break;
-      this.#outbox.delete(call);
-      if (this.#pending.has(call)) this.#send(call);
-    }
+  #unblocked(): void {
+    this.#requests.flush();
     this.#cancels.flush();
   }
 
-  /** The broker has closed the channel for this request, since no other was under way. */
-  #rejectOffender(call: PendingCall, error: RpcError): void {
+  #rejected(call: PendingCall, error: RpcError): void {
     const text = `Call ${call.id} to "${call.procedure.queue}" was refused: ${error.message}`;
     this.#pending.reject(call, new RpcError(error.code, text, { outcome: call.outcomeIfLastDidNotRun, cause: error }));
   }
@@ -330,12 +243,12 @@ export class RpcClient implements AsyncDisposable {
   /** Ends or repeats calls whose request or reply went down with a channel. */
   #lose(calls: Iterable<PendingCall>, error: RpcError): void {
     for (const call of Array.from(calls)) {
-      if (!call.inFlight || !this.#pending.has(call)) continue;
+      if (!call.inFlight || call.over) continue;
       call.inFlight = false;
       if (call.procedure.idempotent !== true) {
         this.#fail(call, "unavailable", `${error.message}, after the request was sent`, error);
       } else if (error.code === "unavailable") {
-        this.#send(call);
+        this.#requests.send(call);
       } else {
         // One of them made the broker close the channel: apart, they show which it is.
         this.#retry(call);
@@ -344,7 +257,7 @@ export class RpcClient implements AsyncDisposable {
   }
 
   #refused(call: PendingCall): void {
-    if (!this.#pending.has(call)) return;
+    if (call.over) return;
     call.inFlight = false;
     call.refused = true;
     if (call.procedure.idempotent !== true) {
@@ -355,7 +268,7 @@ export class RpcClient implements AsyncDisposable {
   }
 
   #retry(call: PendingCall): void {
-    call.retryTimer = setTimeout(() => this.#send(call), backoffDelay(call.attempts, RETRY));
+    call.retryTimer = setTimeout(() => this.#requests.send(call), backoffDelay(call.attempts, RETRY));
   }
 
   #returned({ properties }: Message): void {
@@ -366,13 +279,7 @@ export class RpcClient implements AsyncDisposable {
     this.#pending.reject(call, new RpcError("unavailable", text, { outcome: call.outcomeIfLastDidNotRun }));
   }
 
-  #receive(message: ConsumeMessage | null, channel: ConfirmChannel): void {
-    if (message === null) {
-      // The reply queue was deleted; closing brings the channel back with a new one.
-      channel.close().catch(() => {});
-      return;
-    }
-    const { properties, content } = message;
+  #replied({ properties, content }: ConsumeMessage): void {
     const call = this.#pending.get(properties.correlationId);
     if (call === undefined || call.answered) {
       const correlationId = typeof properties.correlationId === "string" ? properties.correlationId : undefined;
@@ -424,13 +331,13 @@ export class RpcClient implements AsyncDisposable {
   }
 
   #abort(call: PendingCall): void {
-    this.#outbox.delete(call);
+    this.#requests.drop(call);
     this.#cancels.cancel(call);
     this.#pending.reject(call, this.#canceled(call));
   }
 
   async #expire(call: PendingCall): Promise<void> {
-    this.#outbox.delete(call);
+    this.#requests.drop(call);
     this.#cancels.cancel(call);
     const blocked = this.#connection.blocked;
     const subject = `Call ${call.id} to "${call.procedure.queue}" did not end within ${call.timeout} ms`;
@@ -449,8 +356,8 @@ export class RpcClient implements AsyncDisposable {
 
   async #sendIfConsumed(call: PendingCall): Promise<void> {
     const why = await this.#looks.whyUnserved(call.procedure.queue);
-    if (!this.#pending.has(call)) return;
-    if (why === undefined) this.#send(call);
+    if (call.over) return;
+    if (why === undefined) this.#requests.send(call);
     else this.#fail(call, "unavailable", why);
   }
 }
