@@ -28,8 +28,7 @@ export class Acks {
 
   /** Rejects a delivery: to the dead-letter exchange, or back to the queue. */
   reject(message: Message, requeue: boolean): void {
-    if (this.#closed) return;
-    this.#channel.nack(message, false, requeue);
+    this.#send(() => this.#channel.nack(message, false, requeue));
     this.#ended.add(message.fields.deliveryTag);
   }
 
@@ -42,9 +41,20 @@ export class Acks {
     let last: Message | undefined;
     for (const message of turn) {
       const { deliveryTag } = message.fields;
-      if (deliveryTag > this.#upTo) this.#channel.ack(message);
+      if (deliveryTag > this.#upTo) this.#send(() => this.#channel.ack(message));
       else if (last === undefined || deliveryTag > last.fields.deliveryTag) last = message;
     }
-    if (last !== undefined) this.#channel.ack(last, true);
+    const upTo = last;
+    if (upTo !== undefined) this.#send(() => this.#channel.ack(upTo, true));
+  }
+
+  /** A channel that closes refuses from then on, and says that it is closed only later. */
+  #send(write: () => void): void {
+    if (this.#closed) return;
+    try {
+      write();
+    } catch {
+      this.#closed = true;
+    }
   }
 }

@@ -7,7 +7,7 @@ const MEANINGS: readonly (readonly [RegExp, RpcCode])[] = [
   [/NOT_ALLOWED - (access to vhost|vhost .* is down)/i, "permission_denied"],
   [/Expected ConnectionOpenOk/, "permission_denied"],
   [/SASL mechanism/, "unauthenticated"],
-  [/certificate|UnknownIssuer|CERT_|handshake failure|tls|ssl/i, "unauthenticated"],
+  [/certificate|UnknownIssuer|handshake failure/i, "unauthenticated"],
   [/40[35] \((ACCESS[-_]REFUSED|RESOURCE[-_]LOCKED)\)/i, "permission_denied"],
   [/404 \(NOT[-_]FOUND\)/i, "not_found"],
   [/406 \(PRECONDITION[-_]FAILED\)/i, "failed_precondition"],
@@ -24,6 +24,10 @@ const UNREACHABLE: Readonly<Record<string, string>> = {
   ECONNREFUSED: "no broker listens there",
   ENOTFOUND: "the host name is unknown",
   ETIMEDOUT: "it does not answer",
+  ECONNRESET: "it closed the connection",
+  EPIPE: "it closed the connection",
+  EHOSTUNREACH: "there is no route to it",
+  ENETUNREACH: "there is no route to it",
 };
 
 /** The codes of errors of TLS, and of keys and certificates that do not fit each other. */
@@ -55,4 +59,9 @@ export function toRpcError(error: unknown, action: string): RpcError {
     MEANINGS.find(([pattern]) => pattern.test(text))?.[1] ?? "unavailable";
   if (/ETIMEDOUT/.test(text)) return unavailable(`${action}: ${UNREACHABLE["ETIMEDOUT"]}`, error);
   return new RpcError(code, `Cannot ${action}: ${reason(text)}`, { outcome: "not_executed", cause: error });
+}
+
+/** Whether amqplib refused to write since the channel is closed, or closing. */
+export function isChannelClosed(error: unknown): boolean {
+  return error instanceof Error && error.name === "IllegalOperationError";
 }

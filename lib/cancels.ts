@@ -45,7 +45,7 @@ export class Cancels {
 
   #publish({ procedure, id, timeout }: PendingCall): void {
     // Of its own: where no server of ours runs the exchange is missing, which closes the channel.
-    this.#channel ??= this.#connection.channel((refusal) => {
+    this.#channel ??= this.#connection.channel("cancel a call", (refusal) => {
       this.#channel = undefined;
       if (refusal !== undefined) this.#pausedUntil = performance.now() + PAUSE_MS;
     });

@@ -3,7 +3,8 @@ import { toRpcError } from "./broker_error.ts";
 import { RpcError } from "./errors.ts";
 import { writeDirectly } from "./outgoing.ts";
 import { type Host, parseHosts } from "./host.ts";
-import { coalesceWrites, openLink, settlesWithin, socketOf, type TlsOptions } from "./link.ts";
+import { openLink, settlesWithin, socketOf, type TlsOptions } from "./link.ts";
+import { MAX_TIMEOUT_MS } from "./protocol.ts";
 
 /** How `connect` of both sides behaves. */
 export interface ConnectOptions {
@@ -44,20 +45,31 @@ export interface ConnectOptions {
   readonly drainTimeout?: number;
   /** The connection's name in RabbitMQ's management pages; no more than 255 bytes. */
   readonly name?: string;
+  /** Ends `connect` with `canceled` when it is aborted before there is a connection. */
+  readonly signal?: AbortSignal;
   /** TLS material for `amqps:` URLs. */
   readonly tls?: TlsOptions;
 }
 
 /** What a connection tells its owner. */
 export type ConnectionEvent =
+  /** A broker has taken the connection; `host` is its `host:port`. */
   | { readonly type: "connected"; readonly host: string }
+  /** The connection is gone; it is made again. */
   | { readonly type: "disconnected"; readonly error: RpcError }
+  /** The broker has closed a channel, for the reason given; it is opened again. */
+  | { readonly type: "channel_lost"; readonly error: RpcError }
+  /** What `error` says failed, a connection or a channel, is tried again after `delay` ms; `attempt` begins at 1. */
   | { readonly type: "retrying"; readonly attempt: number; readonly delay: number; readonly error: RpcError }
+  /** The broker has stopped to read what is published, for a memory or disk alarm. */
   | { readonly type: "blocked"; readonly reason: string }
+  /** The broker reads again. */
   | { readonly type: "unblocked" };
 
 /** A channel to bring back after every loss. */
 export interface ChannelPlan {
+  /** What the channel is for, as in "Cannot serve ...". */
+  readonly action: string;
   /** Runs on each new channel before anyone may use it. */
   setup(channel: ConfirmChannel): Promise<void>;
   /** The channel may be used. */
@@ -81,6 +93,9 @@ interface Kept extends KeptChannel {
   error: RpcError | undefined;
 }
 
+/** How long one attempt to connect takes at the most, where no option says so, in ms. */
+export const CONNECT_TIMEOUT_MS = 10_000;
+
 /** How long a close handshake may take before the socket is cut, in ms. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
@@ -102,6 +117,9 @@ export class Connection {
   readonly #ended = new AbortController();
   #model: ChannelModel | undefined;
   #nextHost = 0;
+  #attempts = 0;
+  #connectedAt = 0;
+  #lastError: RpcError | undefined;
   #blocked: string | undefined;
   #reconnecting: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -121,14 +139,32 @@ export class Connection {
   ): Promise<Connection> {
     const connection = new Connection(parseHosts(urls, options), options, notify);
     const giveUpAt = performance.now() + (options.waitForBroker ?? 0);
+    const { signal } = options;
+    const abort = (): void => connection.#ended.abort();
+    signal?.addEventListener("abort", abort);
+    try {
+      signal?.throwIfAborted();
+      await connection.#openBefore(giveUpAt);
+      return connection;
+    } catch (error) {
+      if (!signal?.aborted) throw error;
+      const text = "Cannot connect: it was canceled by its signal";
+      throw new RpcError("canceled", text, { outcome: "not_executed", cause: signal.reason });
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+
+  async #openBefore(giveUpAt: number): Promise<void> {
     for (let attempt = 0;; attempt++) {
       try {
-        await connection.#connectAny();
-        return connection;
+        await this.#connectAny();
+        return;
       } catch (error) {
         const left = giveUpAt - performance.now();
-        if (!(error instanceof RpcError) || error.code !== "unavailable" || left <= 0) throw error;
-        await connection.#pause(attempt, error, left);
+        const final = !(error instanceof RpcError) || error.code !== "unavailable" || this.#ended.signal.aborted;
+        if (final || left <= 0) throw error;
+        await this.#pause(attempt, error, left);
       }
     }
   }
@@ -145,11 +181,12 @@ export class Connection {
 
   /**
    * Opens a channel, and a new one whenever it is lost. While there is no
-   * connection it waits for one.
+   * connection it waits for one, for `patience` ms.
    *
    * @throws {RpcError} If the broker refuses what `setup` asks for.
    */
-  async keep(plan: ChannelPlan): Promise<KeptChannel> {
+  async keep(plan: ChannelPlan, patience: number = MAX_TIMEOUT_MS): Promise<KeptChannel> {
+    const giveUpAt = performance.now() + patience;
     const kept: Kept = {
       plan,
       current: undefined,
@@ -162,7 +199,9 @@ export class Connection {
       while (kept.current === undefined) {
         this.#assertOpen();
         const model = this.#model;
-        if (model === undefined) await this.#reconnecting;
+        const left = giveUpAt - performance.now();
+        if (left <= 0) throw this.#lastError ?? new RpcError("unavailable", `Cannot ${plan.action}: no connection`);
+        if (model === undefined) await settlesWithin(this.#reconnecting ?? Promise.resolve(), left);
         else await this.#openKept(kept, model).catch((error) => this.#throwIfCurrent(model, error));
       }
     } catch (error) {
@@ -177,17 +216,17 @@ export class Connection {
    *
    * @throws {RpcError} If there is no connection, or what the broker says closes the channel.
    */
-  async borrow<T>(use: (channel: Channel) => Promise<T>): Promise<T> {
+  async borrow<T>(action: string, use: (channel: Channel) => Promise<T>): Promise<T> {
     let closed = false;
     let refusal: RpcError | undefined;
-    const channel = await this.channel((error) => {
+    const channel = await this.channel(action, (error) => {
       closed = true;
       refusal = error;
     });
     try {
       return await use(channel);
     } catch (error) {
-      throw refusal ?? toRpcError(error, "use the broker");
+      throw refusal ?? toRpcError(error, action);
     } finally {
       if (!closed) channel.close().catch(() => {});
     }
@@ -199,17 +238,17 @@ export class Connection {
    *
    * @throws {RpcError} If there is no connection.
    */
-  async channel(closed: (refusal: RpcError | undefined) => void): Promise<Channel> {
+  async channel(action: string, closed: (refusal: RpcError | undefined) => void): Promise<Channel> {
     const model = this.#model;
-    if (model === undefined) throw new RpcError("unavailable", "Cannot open a channel: the connection is lost");
+    if (model === undefined) throw new RpcError("unavailable", `Cannot ${action}: the connection is lost`);
     let channel: Channel;
     try {
       channel = await model.createChannel();
     } catch (error) {
-      throw toRpcError(error, "open a channel");
+      throw toRpcError(error, action);
     }
     let refusal: RpcError | undefined;
-    channel.on("error", (error) => refusal = toRpcError(error, "keep a channel"));
+    channel.on("error", (error) => refusal = toRpcError(error, action));
     channel.on("close", () => closed(refusal));
     return channel;
   }
@@ -276,7 +315,7 @@ export class Connection {
   }
 
   async #connectTo(host: Host): Promise<void> {
-    const { connectTimeout = 10_000, tls, name } = this.#options;
+    const { connectTimeout = CONNECT_TIMEOUT_MS, tls, name } = this.#options;
     const model = await openLink(host, { connectTimeout, tls, name, signal: this.#ended.signal });
     let cause: Error | undefined;
     model.on("error", (error) => cause = error);
@@ -289,9 +328,20 @@ export class Connection {
       this.#blocked = undefined;
       this.#notify({ type: "unblocked" });
     });
-    if (!writeDirectly(model)) coalesceWrites(socketOf(model));
+    // Without it amqplib writes as it always does, only slower.
+    writeDirectly(model);
+    const socket = socketOf(model);
+    if (socket?.writableEnded || socket?.destroyed) {
+      // A close that came in the same read as the end of the handshake was told before anybody could listen.
+      throw new RpcError("unavailable", `Cannot connect to ${host.label}: the broker closed the connection at once`);
+    }
+    if (this.#ended.signal.aborted) {
+      await settlesWithin(model.close(), CLOSE_TIMEOUT_MS);
+      this.#assertOpen();
+    }
     this.#model = model;
     this.#blocked = undefined;
+    this.#connectedAt = performance.now();
     this.#notify({ type: "connected", host: host.label });
     for (const kept of this.#kept) this.#bringBack(kept, model);
   }
@@ -305,19 +355,22 @@ export class Connection {
     const { message } = toRpcError(cause ?? new Error("the broker closed it"), "keep the connection");
     const error = new RpcError("unavailable", message, { cause });
     for (const kept of this.#kept) kept.error ??= error;
+    this.#lastError = error;
+    // A link that lasted starts the backoff anew; one that is lost again and again does not.
+    if (performance.now() - this.#connectedAt > this.#backoff.max) this.#attempts = 0;
     this.#notify({ type: "disconnected", error });
     this.#reconnecting ??= this.#reconnect(error).finally(() => this.#reconnecting = undefined);
   }
 
   async #reconnect(lost: RpcError): Promise<void> {
     let error = lost;
-    for (let attempt = 0; !this.#ended.signal.aborted && this.#model === undefined; attempt++) {
-      await this.#pause(attempt, error);
+    while (!this.#ended.signal.aborted && this.#model === undefined) {
+      await this.#pause(this.#attempts++, error);
       if (this.#ended.signal.aborted) return;
       try {
         await this.#connectAny();
       } catch (failure) {
-        error = toRpcError(failure, "reconnect");
+        this.#lastError = error = toRpcError(failure, "reconnect");
       }
     }
   }
@@ -362,17 +415,18 @@ export class Connection {
       kept.current = channel;
     } catch (error) {
       if (channel !== undefined && !closed) channel.close().catch(() => {});
-      throw toRpcError(refusal ?? error, "open a channel");
+      throw toRpcError(refusal ?? error, kept.plan.action);
     }
     kept.plan.opened?.();
   }
 
   #loseChannel(kept: Kept, model: ChannelModel, refusal: Error | undefined): void {
     kept.current = undefined;
-    kept.error = refusal === undefined ? undefined : toRpcError(refusal, "keep the channel");
+    kept.error = refusal === undefined ? undefined : toRpcError(refusal, kept.plan.action);
+    if (kept.error !== undefined) this.#notify({ type: "channel_lost", error: kept.error });
     // amqplib closes the channels of a lost connection before it says so.
     queueMicrotask(() => {
-      const error = kept.error ?? new RpcError("unavailable", "Cannot keep the channel: it was closed");
+      const error = kept.error ?? new RpcError("unavailable", `Cannot ${kept.plan.action}: the channel was closed`);
       kept.plan.lost?.(error);
       if (this.#model === model) this.#bringBack(kept, model);
     });
@@ -385,7 +439,7 @@ export class Connection {
       try {
         await this.#openKept(kept, model);
       } catch (error) {
-        if (wanted()) await this.#pause(attempt, toRpcError(error, "open a channel"));
+        if (wanted()) await this.#pause(attempt, toRpcError(error, kept.plan.action));
       }
     }
   }

@@ -15,7 +15,7 @@ export type ServerEvent =
   | { readonly type: "consumer_canceled"; readonly queue: string }
   /** A request that nobody could be answered for: rejected, without requeue. */
   | { readonly type: "rejected_request"; readonly queue: string; readonly reason: string }
-  /** A request whose deadline passed before it was started. */
+  /** A request whose caller had stopped to wait before it was started, or before it had ended; it gets no reply. */
   | { readonly type: "expired_request"; readonly queue: string; readonly messageId: string | undefined }
   /** A request that may have expired while this process stood still: given back to the broker, which knows. */
   | { readonly type: "returned_request"; readonly queue: string; readonly messageId: string | undefined }
@@ -25,8 +25,13 @@ export type ServerEvent =
   | { readonly type: "handler_error"; readonly queue: string; readonly id: string; readonly error: unknown }
   /** The reply queue was gone: the caller has left. */
   | { readonly type: "caller_left"; readonly queue: string; readonly messageId: string | undefined }
-  /** The broker did not take a reply until its caller's deadline. */
-  | { readonly type: "reply_dropped"; readonly queue: string; readonly messageId: string | undefined };
+  /** A reply could not be sent until its caller's deadline, for the reason given. */
+  | {
+    readonly type: "reply_dropped";
+    readonly queue: string;
+    readonly messageId: string | undefined;
+    readonly reason: string;
+  };
 
 /** The events a person wants to read where nobody listens: by default they go to stderr. */
 export function logEvent(event: ClientEvent | ServerEvent): void {
@@ -35,12 +40,18 @@ export function logEvent(event: ClientEvent | ServerEvent): void {
       return console.error(`Handler for "${event.queue}" threw, caller got id ${event.id}:`, event.error);
     case "disconnected":
       return console.error(`Disconnected: ${event.error.message}`);
+    case "channel_lost":
+      return console.error(`Channel closed by the broker: ${event.error.message}`);
+    case "retrying":
+      // The first and every tenth: enough to know that it goes on, and why.
+      if (event.attempt % 10 !== 1) return;
+      return console.error(`Trying again in ${Math.ceil(event.delay)} ms (${event.attempt}): ${event.error.message}`);
     case "adopted_queue":
       return console.error(`Queue "${event.queue}" is used as it is: ${event.reason}`);
     case "rejected_request":
       return console.error(`Rejected a request from "${event.queue}": ${event.reason}`);
     case "reply_dropped":
-      return console.error(`Dropped a reply for "${event.queue}": the broker did not take it in time`);
+      return console.error(`Dropped a reply for "${event.queue}": ${event.reason}`);
     case "consumer_canceled":
       return console.error(`Queue "${event.queue}" was deleted, or its consumer ended; declaring it again`);
     case "blocked":

@@ -1,5 +1,4 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import type { Buffer } from "node:buffer";
 import type { Duplex } from "node:stream";
 import { type ChannelModel, connect, credentials } from "amqplib";
 import { RpcError } from "./errors.ts";
@@ -33,31 +32,7 @@ export interface LinkOptions {
 /** The socket of an amqplib connection; not in its types, so every use copes with its absence. */
 export function socketOf(model: ChannelModel): Duplex | undefined {
   const { stream } = model.connection as unknown as { stream?: Partial<Duplex> };
-  const usable = typeof stream?.cork === "function" && typeof stream.write === "function" &&
-    typeof stream.destroy === "function";
-  return usable ? stream as Duplex : undefined;
-}
-
-/**
- * Makes one socket write of all frames of one turn of the event loop: with
- * `noDelay`, which latency needs, each write is a packet and a system call.
- */
-export function coalesceWrites(socket: Duplex | undefined): void {
-  if (socket === undefined) return;
-  const write = socket.write.bind(socket) as (chunk: Buffer) => boolean;
-  let corked = false;
-  const uncork = (): void => {
-    corked = false;
-    socket.uncork();
-  };
-  socket.write = (chunk: Buffer): boolean => {
-    if (!corked) {
-      corked = true;
-      socket.cork();
-      queueMicrotask(uncork);
-    }
-    return write(chunk);
-  };
+  return typeof stream?.destroy === "function" ? stream as Duplex : undefined;
 }
 
 /** Waits, and settles either way; true if it settled in time. */

@@ -54,7 +54,7 @@ export class Looks {
   #look(queue: string): Promise<Sight> {
     let look = this.#underway.get(queue);
     if (look === undefined) {
-      look = this.#connection.borrow((channel) => channel.checkQueue(queue));
+      look = this.#connection.borrow(`look at queue "${queue}"`, (channel) => channel.checkQueue(queue));
       const forget = (): boolean => this.#underway.delete(queue);
       look.then(forget, forget);
       this.#underway.set(queue, look);

@@ -1,5 +1,5 @@
 import { checkInteger, checkQueueName } from "./check.ts";
-import type { Codec } from "./codec.ts";
+import { type Codec, MAX_BODY_BYTES } from "./codec.ts";
 
 /**
  * What kind of queue holds the requests
@@ -57,7 +57,9 @@ export interface ProcedureOptions<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   readonly idempotent?: boolean | undefined;
   /**
    * After how many deliveries a server answers `aborted` instead of running a
-   * request again, from 1 to 1000; counted by quorum queues alone.
+   * request again, from 1 to 1000; counted by quorum queues alone. A queue's own
+   * delivery limit, 20 by default from RabbitMQ 4.0 on, comes first if it is lower:
+   * the broker then drops or dead-letters the request, and its call times out.
    *
    * @default {10}
    */
@@ -133,9 +135,14 @@ export function queueArguments(procedure: Limits & { readonly queueType: QueueTy
 }
 
 function checkCodec(codec: unknown, name: string): void {
-  const { encode, decode } = (codec ?? {}) as Partial<Codec<unknown>>;
-  if (typeof encode === "function" && typeof decode === "function") return;
-  throw new TypeError(`Cannot define procedure: '${name}' must be a codec such as text() or json(schema)`);
+  const { encode, decode, contentType, maxBytes } = (codec ?? {}) as Partial<Codec<unknown>>;
+  if (typeof encode !== "function" || typeof decode !== "function") {
+    throw new TypeError(`Cannot define procedure: '${name}' must be a codec such as text() or json(schema)`);
+  }
+  if (typeof contentType !== "string" || new TextEncoder().encode(contentType).byteLength > 255) {
+    throw new TypeError(`Cannot define procedure: '${name}.contentType' must be a string of at most 255 bytes`);
+  }
+  checkInteger(maxBytes, `${name}.maxBytes`, "define procedure", 1, MAX_BODY_BYTES);
 }
 
 /**

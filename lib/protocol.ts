@@ -72,7 +72,8 @@ export function readRequest(properties: MessageProperties): RequestMeta {
     replyTo: text(properties.replyTo) ?? "",
     correlationId: text(properties.correlationId),
     messageId: text(properties.messageId),
-    expiration: typeof expiration === "string" && /^\d{1,15}$/.test(expiration) ? Number(expiration) : undefined,
+    // "0" asks the broker to deliver now or never; it says nothing of how long the caller waits.
+    expiration: typeof expiration === "string" && /^[1-9]\d{0,14}$/.test(expiration) ? Number(expiration) : undefined,
     deliveryCount: typeof deliveryCount === "number" ? deliveryCount : undefined,
   };
 }

@@ -1,6 +1,7 @@
 import type { ConfirmChannel, Message } from "amqplib";
 import { Confirms } from "./confirms.ts";
-import { backoffDelay, type Connection, type KeptChannel } from "./connection.ts";
+import { backoffDelay, CONNECT_TIMEOUT_MS, type Connection, type KeptChannel } from "./connection.ts";
+import { isChannelClosed } from "./broker_error.ts";
 import { RpcError } from "./errors.ts";
 import { encodeError, replyProperties, type RequestMeta, toBuffer } from "./protocol.ts";
 
@@ -16,13 +17,15 @@ export interface Reply {
   /** Until when it is worth sending, on the clock of `performance.now()`. */
   readonly deadline: number;
   /** Hears once how it ended. */
-  readonly done: (fate: ReplyFate) => void;
+  readonly done: (fate: ReplyFate, why: string) => void;
 }
 
 interface Sending {
   reply: Reply;
   attempts: number;
   returned: boolean;
+  /** Why it is not confirmed yet. */
+  why: string;
   retryTimer?: ReturnType<typeof setTimeout>;
 }
 
@@ -45,9 +48,10 @@ export class Replies {
   }
 
   /** Opens the channel that replies are published on. */
-  static async open(connection: Connection): Promise<Replies> {
+  static async open(connection: Connection, patience?: number): Promise<Replies> {
     const replies = new Replies(connection);
     replies.#kept = await connection.keep({
+      action: "open a channel for replies",
       setup: (channel) => {
         channel.on("return", (message) => replies.#returned(message));
         replies.#confirms.follow(channel);
@@ -55,7 +59,7 @@ export class Replies {
       },
       opened: () => replies.flush(),
       lost: (error) => replies.#lose(error),
-    });
+    }, patience ?? CONNECT_TIMEOUT_MS);
     return replies;
   }
 
@@ -66,7 +70,12 @@ export class Replies {
 
   /** Sends a reply, now or when there is a channel that may be written to. */
   send(reply: Reply): void {
-    const sending: Sending = { reply, attempts: 0, returned: false };
+    const sending: Sending = {
+      reply,
+      attempts: 0,
+      returned: false,
+      why: "there was no connection, or the broker did not confirm it",
+    };
     this.#open.add(sending);
     const channel = this.#writable();
     if (channel !== undefined) this.#publish(channel, sending);
@@ -104,8 +113,13 @@ export class Replies {
     }
     try {
       channel.publish("", meta.replyTo, toBuffer(body), replyProperties(meta, contentType, isError));
-    } catch {
-      return; // The channel has just closed; the next one takes it.
+    } catch (error) {
+      // A channel that has just closed leaves it to the next one; anything else would come again.
+      if (!isChannelClosed(error)) {
+        sending.why = String(error);
+        this.#end(sending, "dropped");
+      }
+      return;
     }
     sending.returned = false;
     this.#confirms.add(sending);
@@ -114,6 +128,7 @@ export class Replies {
   /** The broker closes the channel for a reply that it refuses; the others that were under way are innocent. */
   #lose(error: RpcError): void {
     const unconfirmed = this.#confirms.takeAll();
+    for (const sending of unconfirmed) sending.why = error.message;
     if (error.code === "unavailable") return;
     const [offender] = unconfirmed;
     if (offender === undefined || unconfirmed.length > 1) {
@@ -140,11 +155,16 @@ export class Replies {
   }
 
   #settle(sending: Sending, refused: boolean): void {
-    if (refused) this.#refused(sending);
-    else this.#end(sending, sending.returned ? "returned" : "confirmed");
+    if (refused) {
+      sending.why = "the broker did not take it, the reply queue may be full";
+      this.#refused(sending);
+    } else {
+      this.#end(sending, sending.returned ? "returned" : "confirmed");
+    }
   }
 
   #refused(sending: Sending): void {
+    clearTimeout(sending.retryTimer);
     const delay = backoffDelay(sending.attempts, RETRY);
     sending.retryTimer = setTimeout(() => {
       delete sending.retryTimer;
@@ -156,7 +176,7 @@ export class Replies {
   #end(sending: Sending, fate: ReplyFate): void {
     if (!this.#open.delete(sending)) return;
     clearTimeout(sending.retryTimer);
-    sending.reply.done(fate);
+    sending.reply.done(fate, sending.why);
     if (this.#open.size === 0) {
       for (const resolve of this.#idle.splice(0)) resolve();
     }

@@ -1,6 +1,7 @@
 import type { ConfirmChannel, ConsumeMessage, Message } from "amqplib";
+import { isChannelClosed } from "./broker_error.ts";
 import { Confirms } from "./confirms.ts";
-import type { Connection, KeptChannel } from "./connection.ts";
+import { CONNECT_TIMEOUT_MS, type Connection, type KeptChannel } from "./connection.ts";
 import { RpcError } from "./errors.ts";
 import type { PendingCall } from "./pending.ts";
 import { DIRECT_REPLY_TO, requestProperties, toBuffer } from "./protocol.ts";
@@ -43,10 +44,11 @@ export class Requests {
   }
 
   /** Opens the channels, replies first: none may come before it can be heard. */
-  async open(replies: "queue" | "direct"): Promise<void> {
-    if (replies === "queue") await this.#openReplyQueue();
+  async open(replies: "queue" | "direct", patience: number = CONNECT_TIMEOUT_MS): Promise<void> {
+    if (replies === "queue") await this.#openReplyQueue(patience);
     const direct = replies === "direct";
     this.#publisher = await this.#connection.keep({
+      action: "open a channel for requests",
       setup: async (channel) => {
         channel.on("return", (message) => this.#listener.returned(message));
         this.#confirms.follow(channel);
@@ -69,7 +71,7 @@ export class Requests {
         this.#replyTo = undefined;
         this.#listener.repliesLost(error);
       },
-    });
+    }, patience);
   }
 
   /** Writes a request, or keeps it until it may be written. */
@@ -118,9 +120,10 @@ export class Requests {
     this.#listener.writable();
   }
 
-  async #openReplyQueue(): Promise<void> {
+  async #openReplyQueue(patience: number): Promise<void> {
     let queue: string | undefined;
     await this.#connection.keep({
+      action: "open a reply queue",
       setup: async (channel) => {
         const declared = await channel.assertQueue("", { exclusive: true, durable: false });
         await this.#consume(declared.queue, channel);
@@ -134,7 +137,7 @@ export class Requests {
         this.#replyTo = undefined;
         this.#listener.repliesLost(error);
       },
-    });
+    }, patience);
   }
 
   async #consume(queue: string, channel: ConfirmChannel): Promise<void> {
@@ -147,7 +150,7 @@ export class Requests {
 
   #unwritten(call: PendingCall, error: unknown): void {
     // The channel has just closed and does not know it yet: the next one takes it.
-    if (error instanceof Error && error.name === "IllegalOperationError") this.#waiting.add(call);
+    if (isChannelClosed(error)) this.#waiting.add(call);
     else this.#listener.rejected(call, new RpcError("invalid_argument", String(error), { cause: error }));
   }
 }

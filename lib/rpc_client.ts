@@ -144,7 +144,7 @@ export class RpcClient implements AsyncDisposable {
     const client = new RpcClient(connection, options);
     clients.push(client);
     try {
-      await client.#requests.open(replies);
+      await client.#requests.open(replies, options.connectTimeout);
       return client;
     } catch (error) {
       await connection.close();
@@ -223,6 +223,7 @@ export class RpcClient implements AsyncDisposable {
     await settlesWithin(this.#pending.idle(), this.#options.drainTimeout ?? 30_000);
     for (const call of Array.from(this.#pending.values())) {
       this.#requests.drop(call);
+      this.#cancels.cancel(call);
       this.#fail(call, "canceled", "the client was closed before it ended");
     }
     this.#pending.close();
@@ -257,7 +258,7 @@ export class RpcClient implements AsyncDisposable {
   }
 
   #refused(call: PendingCall): void {
-    if (call.over) return;
+    if (call.over || call.answered) return;
     call.inFlight = false;
     call.refused = true;
     if (call.procedure.idempotent !== true) {
@@ -268,6 +269,7 @@ export class RpcClient implements AsyncDisposable {
   }
 
   #retry(call: PendingCall): void {
+    clearTimeout(call.retryTimer);
     call.retryTimer = setTimeout(() => this.#requests.send(call), backoffDelay(call.attempts, RETRY));
   }
 

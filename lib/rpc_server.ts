@@ -1,6 +1,7 @@
 import { Connection, type ConnectOptions } from "./connection.ts";
 import { settlesWithin } from "./link.ts";
 import { Deadlines, type Expiring } from "./deadlines.ts";
+import { toRpcError } from "./broker_error.ts";
 import { RpcError } from "./errors.ts";
 import { checkListener, emitTo, logEvent, type ServerEvent } from "./events.ts";
 import { checkInteger } from "./check.ts";
@@ -41,6 +42,7 @@ export interface ServeOptions {
 
 interface Canceled extends Expiring {
   readonly id: string;
+  readonly rememberMs: number;
 }
 
 /** How many cancels are remembered at the most; beyond it the oldest is forgotten. */
@@ -100,7 +102,7 @@ export class RpcServer implements AsyncDisposable {
       if (event.type === "unblocked") replies?.flush();
     });
     try {
-      replies = await Replies.open(connection);
+      replies = await Replies.open(connection, options.connectTimeout);
       return new RpcServer(connection, replies, options);
     } catch (error) {
       await connection.close();
@@ -144,8 +146,11 @@ export class RpcServer implements AsyncDisposable {
     this.#services.add(service as unknown as Service<never, unknown, unknown, never>);
     try {
       // Cancels first: one that comes before its request must be known.
-      await (this.#cancels ??= this.#listenForCancels());
-      await this.#bind?.(procedure.queue);
+      await (this.#cancels ??= this.#listenForCancels().catch((error) => {
+        this.#cancels = undefined;
+        throw error;
+      }));
+      await this.#bindCancels(procedure.queue);
       this.#stalls.start();
       await service.start(prefetch);
     } catch (error) {
@@ -175,6 +180,8 @@ export class RpcServer implements AsyncDisposable {
     const reason = new RpcError("unavailable", "The server is shutting down");
     for (const service of services) service.abort(reason);
     this.#replies.abandon();
+    // Before the channels close: finished work is never given back.
+    for (const service of services) service.flush();
     this.#stalls.stop();
     await this.#connection.close();
     this.#forgetting.clear();
@@ -191,7 +198,7 @@ export class RpcServer implements AsyncDisposable {
     return {
       connection: this.#connection,
       replies: this.#replies,
-      acceptReplyTo: (name) => this.#options.replyTo?.(name) ?? false,
+      acceptReplyTo: (name) => this.#acceptReplyTo(name),
       isCanceled: (id) => this.#canceled.size > 0 && id !== undefined && this.#canceled.has(id),
       arrivedAfter: () => this.#stalls.arrivedAfter(),
       callerAlive: (replyTo) => this.#callerAlive(replyTo),
@@ -199,22 +206,43 @@ export class RpcServer implements AsyncDisposable {
     };
   }
 
+  /** What the option throws is its own affair, and must not close a channel. */
+  #acceptReplyTo(name: string): boolean {
+    try {
+      return this.#options.replyTo?.(name) === true;
+    } catch (error) {
+      console.error("The replyTo option threw:", error);
+      return false;
+    }
+  }
+
   /** Every server hears every cancel for the queues that it serves. */
   async #listenForCancels(): Promise<void> {
     await this.#connection.keep({
+      action: "listen for cancels",
       setup: async (channel) => {
         await channel.assertExchange(CANCEL_EXCHANGE, "direct", { durable: true });
         const { queue } = await channel.assertQueue("", { exclusive: true, durable: false });
         const bind = (served: string): Promise<unknown> => channel.bindQueue(queue, CANCEL_EXCHANGE, served);
+        this.#bind = bind;
         for (const service of this.#services) await bind(service.queue);
         await channel.consume(queue, (message) => {
           if (message === null) channel.close().catch(() => {});
           else this.#hearCancel(message.properties);
         }, { noAck: true, exclusive: true });
-        this.#bind = bind;
       },
       lost: () => this.#bind = undefined,
     });
+  }
+
+  /** A channel that is lost meanwhile binds all queues when it is back. */
+  async #bindCancels(queue: string): Promise<void> {
+    try {
+      await this.#bind?.(queue);
+    } catch (error) {
+      const refusal = toRpcError(error, `listen for cancels of "${queue}"`);
+      if (refusal.code !== "unavailable") throw refusal;
+    }
   }
 
   #hearCancel(properties: Parameters<typeof readCancel>[0]): void {
@@ -224,18 +252,23 @@ export class RpcServer implements AsyncDisposable {
     for (const service of this.#services) service.abort(reason, id);
     if (rememberMs === 0 || this.#canceled.has(id)) return;
     if (this.#canceled.size >= MAX_REMEMBERED) {
-      const [oldest] = this.#canceled.keys();
-      if (oldest !== undefined) this.#canceled.delete(oldest);
+      const [oldest] = this.#canceled.values();
+      if (oldest !== undefined) this.#forget(oldest);
     }
-    const canceled = { id, deadline: performance.now() + rememberMs };
+    const canceled = { id, deadline: performance.now() + rememberMs, rememberMs };
     this.#canceled.set(id, canceled);
     this.#forgetting.add(canceled, rememberMs);
+  }
+
+  #forget(canceled: Canceled): void {
+    this.#canceled.delete(canceled.id);
+    this.#forgetting.delete(canceled, canceled.rememberMs);
   }
 
   /** An exclusive queue answers a look from outside with 405 while it is there, with 404 when it is gone. */
   async #callerAlive(replyTo: string): Promise<boolean> {
     try {
-      await this.#connection.borrow((channel) => channel.checkQueue(replyTo));
+      await this.#connection.borrow("look for the caller", (channel) => channel.checkQueue(replyTo));
       return true;
     } catch (error) {
       return !(error instanceof RpcError && error.code === "not_found");

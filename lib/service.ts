@@ -29,7 +29,10 @@ export interface ServiceHost {
 /** What a request is answered with. */
 type Answer = RpcError | { readonly body: Uint8Array };
 
-type RequestEvent = Extract<ServerEvent, { readonly messageId: string | undefined }>;
+type RequestEvent = Exclude<
+  Extract<ServerEvent, { readonly messageId: string | undefined }>,
+  { readonly reason: string }
+>;
 
 function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
@@ -49,6 +52,8 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   #acks: Acks | undefined;
   #consumerTag: string | undefined;
   #stopped = false;
+  /** Whether it was told that the queue is used as it is. */
+  #adopted = false;
   #idle: (() => void)[] = [];
 
   constructor(
@@ -74,6 +79,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   /** Declares the queue and consumes it, now and after every loss. */
   async start(prefetch: number): Promise<void> {
     this.#kept = await this.#host.connection.keep({
+      action: `serve "${this.queue}"`,
       setup: async (channel) => {
         await this.#declare();
         await channel.prefetch(prefetch);
@@ -101,6 +107,11 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   /** Resolves when all that was taken is answered and acknowledged. */
   async idle(): Promise<void> {
     if (this.#running.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    this.flush();
+  }
+
+  /** Acknowledges what has ended, at once. */
+  flush(): void {
     this.#acks?.flush();
   }
 
@@ -116,17 +127,17 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     const { queue, queueType } = this.#procedure;
     const { connection } = this.#host;
     const declared = { durable: queueType !== "transient", arguments: queueArguments(this.#procedure) };
+    const action = `declare queue "${queue}"`;
     try {
-      await connection.borrow((channel) => channel.assertQueue(queue, declared));
+      await connection.borrow(action, (channel) => channel.assertQueue(queue, declared));
     } catch (error) {
       if (!(error instanceof RpcError)) throw error;
-      const exists = error.code === "failed_precondition";
-      const forbidden = error.code === "permission_denied";
-      if (!exists && !forbidden) throw error;
-      // Declaring needs more rights than using: 403 may still leave a queue to use, 405 does not.
-      if (forbidden && !await connection.borrow((channel) => channel.checkQueue(queue)).then(() => true, () => false)) {
-        throw error;
-      }
+      // 406: it exists with other arguments. 403: declaring needs more rights than using.
+      if (error.code !== "failed_precondition" && error.code !== "permission_denied") throw error;
+      const exists = connection.borrow(action, (channel) => channel.checkQueue(queue)).then(() => true, () => false);
+      if (!await exists) throw error;
+      if (this.#adopted) return;
+      this.#adopted = true;
       this.#host.emit({ type: "adopted_queue", queue, reason: error.message });
     }
   }
@@ -271,7 +282,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   #finish(running: Running, reply: Answer): void {
     running.end();
     const why = running.whyAborted;
-    if (why === "canceled" || why === "deadline_exceeded") {
+    if (why === "canceled" || running.endsAt <= performance.now()) {
       this.#tell(why === "canceled" ? "canceled_request" : "expired_request", running);
       this.#end(running);
     } else if (why === "unavailable" && reply instanceof RpcError) {
@@ -297,13 +308,16 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
       contentType: isError ? "application/json" : this.#procedure.reply.contentType,
       isError,
       deadline: Math.min(running.endsAt, performance.now() + REPLY_PATIENCE_MS),
-      done: (fate) => this.#replied(running, fate),
+      done: (fate, why) => this.#replied(running, fate, why),
     });
   }
 
-  #replied(running: Running, fate: ReplyFate): void {
+  #replied(running: Running, fate: ReplyFate, why: string): void {
     if (fate === "returned") this.#tell("caller_left", running);
-    if (fate === "dropped") this.#tell("reply_dropped", running);
+    if (fate === "dropped") {
+      const { messageId } = running.meta;
+      this.#host.emit({ type: "reply_dropped", queue: this.queue, messageId, reason: why });
+    }
     this.#end(running);
   }
 

@@ -1,5 +1,3 @@
-import { Buffer } from "node:buffer";
-import { Duplex } from "node:stream";
 import type { ChannelModel } from "amqplib";
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import {
@@ -13,7 +11,7 @@ import {
   RpcServer,
   type ServerEvent,
 } from "../lib/rpc.ts";
-import { coalesceWrites, socketOf } from "../lib/link.ts";
+import { socketOf } from "../lib/link.ts";
 import { admit, at, closeConnections, deleteByForce, double, held, lab, listen, refuse } from "./support/lab.ts";
 import { queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
 
@@ -672,31 +670,4 @@ Deno.test("socketOf() gives nothing where amqplib has no socket to give", () => 
     { connection: { stream: { write() {} } } },
   ];
   for (const model of models) assertEquals(socketOf(model as ChannelModel), undefined);
-  coalesceWrites(undefined);
-});
-
-Deno.test("coalesceWrites() makes one write of one turn, in order, and loses nothing", async () => {
-  const writes: string[] = [];
-  const socket = new Duplex({
-    read() {},
-    write: (chunk, _encoding, done) => {
-      writes.push(String(chunk));
-      done();
-    },
-    writev: (chunks, done) => {
-      writes.push(chunks.map(({ chunk }) => String(chunk)).join("|"));
-      done();
-    },
-  });
-  assertEquals(socketOf({ connection: { stream: socket } } as unknown as ChannelModel), socket);
-  coalesceWrites(socket);
-  for (const frame of ["a", "b", "c"]) socket.write(Buffer.from(frame));
-  assertEquals(writes, []);
-  await Promise.resolve();
-  await waitFor("they are written", () => writes.length > 0);
-  socket.write(Buffer.from("d"));
-  socket.end();
-  await waitFor("the rest is written", () => writes.length > 1);
-  assertEquals(writes, ["a|b|c", "d"]);
-  socket.destroy();
 });

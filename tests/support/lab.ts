@@ -4,8 +4,10 @@
  * @module
  */
 
-import { integer, type Procedure, procedure, type ProcedureOptions } from "../../lib/rpc.ts";
 import { Broker, type BrokerOptions } from "./broker.ts";
+import { double, type DoubleOptions, type LabServerConfig, type LabServerStats, READY } from "./lab_server.ts";
+
+export { double, type DoubleOptions };
 
 /** What a test on a file's own broker gets. */
 export interface Lab {
@@ -20,7 +22,8 @@ export interface Lab {
 /** Registers one test of a file. */
 export type LabTest = (name: string, fn: (lab: Lab) => Promise<void>) => void;
 
-const permitted = (["net", "run", "read", "write", "env"] as const)
+/** Whether tests may start brokers. */
+export const permitted = (["net", "run", "read", "write", "env"] as const)
   .every((name) => Deno.permissions.querySync({ name }).state === "granted");
 
 /**
@@ -53,14 +56,6 @@ export function lab(options: BrokerOptions = {}): LabTest {
 /** The URL of a port of this machine, such as that of a relay. */
 export function at(port: number, path = ""): string {
   return `amqp://guest:guest@127.0.0.1:${port}${path}`;
-}
-
-/** What may be chosen of {@linkcode double}. */
-export type DoubleOptions = Partial<Omit<ProcedureOptions<number, number, number, number>, "queue">>;
-
-/** A procedure from number to number, on a queue that leaves nothing behind on disk. */
-export function double(queue: string, options: DoubleOptions = {}): Procedure<number, number, number, number> {
-  return procedure({ queue, queueType: "classic", request: integer(), reply: integer(), ...options });
 }
 
 /** Events in the order in which they came. */
@@ -124,4 +119,104 @@ export async function raiseAlarm(broker: Broker): Promise<void> {
 /** Ends the memory alarm. */
 export async function clearAlarm(broker: Broker): Promise<void> {
   await broker.eval("rabbit_alarm:clear_alarm({resource_limit, memory, node()})");
+}
+
+/** A server of the lab, in a process of its own. */
+export interface LabServer extends AsyncDisposable {
+  readonly pid: number;
+  /** What it wrote to stderr so far. */
+  readonly stderr: string;
+  /** Settles with its exit code, 137 if it was killed. */
+  readonly ended: Promise<number>;
+  kill(signal: Deno.Signal): void;
+  /** Asks it how it is. */
+  stats(): Promise<LabServerStats>;
+}
+
+/** Text to lines, without their ends. */
+function lineStream(): TransformStream<string, string> {
+  let rest = "";
+  return new TransformStream({
+    transform(text, controller) {
+      const lines = (rest + text).split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) controller.enqueue(line);
+    },
+  });
+}
+
+/** Starts a server of the lab, and waits until it consumes. */
+export async function startServer(config: LabServerConfig): Promise<LabServer> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      "--no-check",
+      "-A",
+      new URL("lab_server.ts", import.meta.url).pathname,
+      JSON.stringify(config),
+    ],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let stderr = "";
+  let over = false;
+  const errors = (async () => {
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) stderr += text;
+  })();
+  const stdin = child.stdin.getWriter();
+  const lines = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(lineStream()).getReader();
+  const ended = (async () => {
+    const [{ code }] = await Promise.all([child.status, errors]);
+    over = true;
+    await stdin.close().catch(() => {});
+    await lines.cancel();
+    return code;
+  })();
+  const server: LabServer = {
+    pid: child.pid,
+    get stderr() {
+      return stderr;
+    },
+    ended,
+    kill: (signal) => child.kill(signal),
+    async stats() {
+      await stdin.write(new TextEncoder().encode("stats\n"));
+      const { value } = await lines.read();
+      return JSON.parse(value ?? "null");
+    },
+    async [Symbol.asyncDispose]() {
+      if (!over) child.kill("SIGKILL");
+      await ended;
+    },
+  };
+  const { value } = await lines.read();
+  // A deadly request may wait already.
+  if (value === READY || config.deadly !== undefined) return server;
+  await server[Symbol.asyncDispose]();
+  throw new Error(`Cannot start a server of the lab:\n${stderr}`);
+}
+
+/** What the servers' logs say of one request. */
+export interface Runs {
+  started: number;
+  finished: number;
+  aborted: number;
+}
+
+/** What the servers have written down, by queue and number. */
+export async function readLog(path: string): Promise<(queue: string, n: number) => Readonly<Runs>> {
+  const runs = new Map<string, Runs>();
+  const never: Runs = { started: 0, finished: 0, aborted: 0 };
+  for (const line of (await Deno.readTextFile(path)).split("\n")) {
+    const [what, queue, n] = line.split(" ");
+    const key = `${queue} ${n}`;
+    const run = runs.get(key) ?? { ...never };
+    if (what === "S") run.started++;
+    if (what === "F") run.finished++;
+    if (what === "A") run.aborted++;
+    runs.set(key, run);
+  }
+  return (queue, n) => runs.get(`${queue} ${n}`) ?? never;
 }

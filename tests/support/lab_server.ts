@@ -1,0 +1,125 @@
+/**
+ * A server for tests of faults, in a process of its own so that it can be killed: doubles numbers, and writes down what
+ * it starts and ends in a file that survives it. Takes one JSON argument, a {@linkcode LabServerConfig}.
+ *
+ * On its stdin, `stats` prints one line of JSON, a {@linkcode LabServerStats}. On SIGTERM it drains and exits with 0.
+ *
+ * @module
+ */
+
+import v8 from "node:v8";
+import vm from "node:vm";
+import { integer, type Procedure, procedure, type ProcedureOptions, RpcServer } from "../../lib/rpc.ts";
+
+/** From number to number, the same for the lab's clients and servers. */
+export type Doubling = Procedure<number, number, number, number>;
+
+/** What may be chosen of {@linkcode double}. */
+export type DoubleOptions = Partial<
+  Omit<ProcedureOptions<number, number, number, number>, "queue" | "request" | "reply">
+>;
+
+/** A procedure from number to number; by default on a queue that is quick to declare and to delete. */
+export function double(queue: string, options: DoubleOptions = {}): Doubling {
+  return procedure({ queueType: "classic", ...options, queue, request: integer(), reply: integer() });
+}
+
+/** How a server of the lab is to be. */
+export interface LabServerConfig {
+  readonly urls: readonly string[];
+  /** What it serves. */
+  readonly procedures: readonly (DoubleOptions & { readonly queue: string })[];
+  /** Appended to: one line `S|F|A queue number` for each start, finish and abort of a handler. */
+  readonly log: string;
+  readonly prefetch: number;
+  /** How long each handler takes, in ms. */
+  readonly delay: number;
+  /** The request that kills the process. */
+  readonly deadly?: number;
+}
+
+/** What a server of the lab tells about itself. */
+export interface LabServerStats {
+  readonly pending: number;
+  /** In bytes, after a collection of garbage. */
+  readonly heap: number;
+  /** How often its connection was lost. */
+  readonly losses: number;
+}
+
+/** What a server of the lab prints when it consumes. */
+export const READY = "ready";
+
+/** What a server of the lab exits with if a rejection was not handled. */
+export const UNHANDLED = 70;
+
+/** How much memory JavaScript's objects take, in bytes, after a collection of garbage. */
+export function heapInUse(): number {
+  v8.setFlagsFromString("--expose-gc");
+  const collect: unknown = vm.runInNewContext("gc");
+  if (typeof collect !== "function") throw new Error("Cannot collect garbage: V8 has no gc()");
+  collect();
+  return Deno.memoryUsage().heapUsed;
+}
+
+function sleep(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    function abort(): void {
+      clearTimeout(timer);
+      reject(signal.reason);
+    }
+    const timer = setTimeout(() => {
+      signal.removeEventListener("abort", abort);
+      resolve();
+    }, ms);
+    signal.addEventListener("abort", abort);
+  });
+}
+
+async function main(config: LabServerConfig): Promise<void> {
+  const log = Deno.openSync(config.log, { append: true, create: true });
+  const encoder = new TextEncoder();
+  let losses = 0;
+  await using server = await RpcServer.connect(config.urls, {
+    waitForBroker: 60_000,
+    onEvent: (event) => {
+      if (event.type === "disconnected") losses++;
+      if (event.type === "handler_error") console.error(event);
+    },
+  });
+  for (const { queue, ...options } of config.procedures) {
+    // One write each, and synchronous: a SIGKILL a moment later does not take it back.
+    const note = (what: "S" | "F" | "A", n: number): number => log.writeSync(encoder.encode(`${what} ${queue} ${n}\n`));
+    await server.serve(double(queue, options), async (n, { signal }) => {
+      note("S", n);
+      if (n === config.deadly) Deno.exit(1);
+      try {
+        if (config.delay > 0) await sleep(config.delay, signal);
+      } catch (error) {
+        note("A", n);
+        throw error;
+      }
+      note("F", n);
+      return 2 * n;
+    }, { prefetch: config.prefetch });
+  }
+
+  Deno.addSignalListener("SIGTERM", async () => {
+    await server.close();
+    Deno.exit(0);
+  });
+  Deno.stdout.writeSync(encoder.encode(`${READY}\n`));
+  for await (const asked of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
+    if (!asked.includes("stats")) continue;
+    const stats: LabServerStats = { pending: server.pending, heap: heapInUse(), losses };
+    Deno.stdout.writeSync(encoder.encode(`${JSON.stringify(stats)}\n`));
+  }
+}
+
+if (import.meta.main) {
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    console.error("Unhandled rejection:", event.reason);
+    Deno.exit(UNHANDLED);
+  });
+  await main(JSON.parse(Deno.args[0] ?? "{}"));
+}

@@ -1,0 +1,270 @@
+/**
+ * Steady load over faults: how many calls, how each ended, and whether that agrees with what the servers have written
+ * down.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { type ClientEvent, RpcClient, type RpcClientOptions, RpcError } from "../../lib/rpc.ts";
+import type { Broker } from "./broker.ts";
+import { double, type DoubleOptions, type Heard, type LabServer, listen, readLog, startServer } from "./lab.ts";
+import { heapInUse, type LabServerConfig } from "./lab_server.ts";
+import { queueInfo, waitFor } from "./live.ts";
+
+/** The three kinds of procedure, by what happens to a request whose fate is not known. */
+export const KINDS = ["true", "absent", "false"] as const;
+type Kind = typeof KINDS[number];
+
+const IDEMPOTENT: Readonly<Record<Kind, boolean | undefined>> = { true: true, absent: undefined, false: false };
+
+/** How long each call may take, in ms. */
+const TIMEOUT = 30_000;
+
+/** After a fault this many calls of each kind have to end well before the load ends. */
+const ENOUGH = 300;
+
+/** A call that did not end in its result; without the error itself, since there may be very many. */
+interface Failure {
+  readonly n: number;
+  readonly code: string;
+  readonly outcome: string;
+  readonly message: string;
+}
+
+/** How long a caller waits after an error before its next call, in ms: those that fail at once would fail by thousands. */
+const PAUSE = 20;
+
+/** How the calls of one kind ended. */
+class Tally {
+  readonly right: number[] = [];
+  readonly failures: Failure[] = [];
+  /** The longest time without a call that ended well, in ms. */
+  longestGap = 0;
+  #last = performance.now();
+
+  succeed(n: number): void {
+    this.right.push(n);
+    const now = performance.now();
+    this.longestGap = Math.max(this.longestGap, now - this.#last);
+    this.#last = now;
+  }
+
+  /** `66 unavailable/unknown, 2 aborted/unknown` */
+  get errors(): string {
+    const counts = new Map<string, number>();
+    for (const { code, outcome } of this.failures) {
+      const key = `${code}/${outcome}`;
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+    }
+    return Array.from(counts, ([key, count]) => `, ${count} ${key}`).join("");
+  }
+}
+
+/** Calls that are kept in progress. */
+export interface Load {
+  /** How many calls of each kind, or of the one that has the fewest, ended well. */
+  readonly done: number;
+  /** Begins no more calls, and waits for those in progress. */
+  stop(): Promise<Readonly<Record<Kind, Tally>>>;
+}
+
+/** Where the load goes. */
+function procedureOf(queue: string, kind: Kind, options: DoubleOptions): ReturnType<typeof double> {
+  return double(`${queue}.${kind}`, { queueType: "quorum", ...options, idempotent: IDEMPOTENT[kind] });
+}
+
+let next = 0;
+
+/** Keeps `width` calls in progress, a third of each kind. */
+export function startLoad(client: RpcClient, queue: string, width: number, options: DoubleOptions = {}): Load {
+  const tallies: Record<Kind, Tally> = { true: new Tally(), absent: new Tally(), false: new Tally() };
+  let stopped = false;
+
+  async function lane(kind: Kind): Promise<void> {
+    const called = procedureOf(queue, kind, options);
+    while (!stopped) {
+      const n = next++;
+      try {
+        const result = await client.call(called, n, { timeout: TIMEOUT });
+        assertEquals(result, 2 * n);
+        tallies[kind].succeed(n);
+      } catch (error) {
+        if (!(error instanceof RpcError)) throw error;
+        const { code, outcome, message } = error;
+        tallies[kind].failures.push({ n, code, outcome, message });
+        await new Promise((resolve) => setTimeout(resolve, PAUSE));
+      }
+    }
+  }
+
+  const lanes = Promise.all(Array.from({ length: width }, (_, index) => lane(KINDS[index % 3] ?? "true")));
+  // A wrong result ends the test where it waits for the load.
+  lanes.catch(() => stopped = true);
+  return {
+    get done() {
+      return Math.min(...KINDS.map((kind) => tallies[kind].right.length));
+    },
+    async stop() {
+      stopped = true;
+      await lanes;
+      return tallies;
+    },
+  };
+}
+
+/** What a fault is done to. */
+export interface Field {
+  /** Two servers of the lab, which may be replaced. */
+  readonly servers: LabServer[];
+  readonly events: Heard<ClientEvent>;
+  readonly load: Load;
+  /** The names of the three queues. */
+  readonly queues: readonly string[];
+  /** Starts a server in the place of one that has ended. */
+  replace(index: number): Promise<void>;
+}
+
+/** How a scenario is to be. */
+export interface Scenario {
+  /** Any node of the cluster. */
+  readonly broker: Broker;
+  /** The hosts for the client. */
+  readonly clientUrls: readonly string[];
+  /** The hosts for each of the servers. */
+  readonly serverUrls: readonly (readonly string[])[];
+  readonly clientOptions?: RpcClientOptions;
+  /** Runs while 200 calls are in progress. */
+  readonly fault: (field: Field) => Promise<void>;
+}
+
+/** What a scenario showed. */
+export interface Shown {
+  /** The longest time without an idempotent call that ended well, in ms. */
+  readonly gap: number;
+  readonly tallies: Readonly<Record<Kind, Tally>>;
+}
+
+/** What the broker keeps for the connections that there are. */
+async function tables(broker: Broker): Promise<string> {
+  const lists = ["rabbit_networking:connections()", "rabbit_channel:list()", "rabbit_amqqueue:list_names()"];
+  return await broker.eval(`{${lists.map((list) => `length(${list})`).join(", ")}}`);
+}
+
+/** Waits until nothing is in progress anywhere, and measures. */
+async function settle(
+  { broker }: Scenario,
+  client: RpcClient,
+  field: Pick<Field, "servers" | "queues">,
+): Promise<{ clientHeap: number; serverHeap: number; tables: string }> {
+  await waitFor("the servers are done, and the queues empty", async () => {
+    const stats = await Promise.all(field.servers.map((server) => server.stats()));
+    const infos = await Promise.all(field.queues.map((queue) => queueInfo(broker.url, queue)));
+    return stats.every(({ pending }) => pending === 0) && infos.every((info) => info?.messages === 0);
+  }, 60_000);
+  assertEquals(client.pending, 0);
+  const stats = await Promise.all(field.servers.map((server) => server.stats()));
+  return {
+    clientHeap: heapInUse(),
+    serverHeap: Math.max(...stats.map(({ heap }) => heap)),
+    tables: await tables(broker),
+  };
+}
+
+/** Insists that what callers were told agrees with what the servers have written down. */
+async function judge(log: string, queue: string, tallies: Shown["tallies"]): Promise<void> {
+  const runsOf = await readLog(log);
+  assertEquals(tallies.true.failures, [], "every idempotent call gets its result");
+  for (const kind of KINDS) {
+    const { right, failures } = tallies[kind];
+    const what = (n: number): string => `call ${n} (idempotent: ${kind})`;
+    for (const n of right) assert(runsOf(`${queue}.${kind}`, n).finished > 0, `${what(n)} has a result of no handler`);
+    for (const { n, outcome, message } of failures) {
+      const { started, finished } = runsOf(`${queue}.${kind}`, n);
+      const text = `${what(n)}: ${message}; started ${started}, finished ${finished}`;
+      assert(outcome !== "not_executed" || started === 0, `was executed: ${text}`);
+      assert(outcome !== "executed" || finished > 0, `was not executed: ${text}`);
+    }
+    if (kind !== "false") continue;
+    for (const n of [...right, ...failures.map(({ n }) => n)]) {
+      assert(runsOf(`${queue}.${kind}`, n).started <= 1, `${what(n)} ran more than once`);
+    }
+  }
+}
+
+function mega(bytes: number): string {
+  return (bytes / 1_000_000).toFixed(1);
+}
+
+/** How much more memory may be in use afterwards, in bytes; 200 calls that are kept would be well beyond it in time. */
+const MAY_GROW = 8_000_000;
+
+/** Does a fault under steady load, insists on what has to hold for every fault, and prints the figures. */
+export async function scenario(name: string, how: Scenario): Promise<Shown> {
+  const { broker, clientUrls, serverUrls, clientOptions } = how;
+  const queue = `lab.${crypto.randomUUID()}`;
+  const queues = KINDS.map((kind) => `${queue}.${kind}`);
+  const log = await Deno.makeTempFile({ prefix: "rpc-lab-" });
+  const events = listen<ClientEvent>();
+  const servers: LabServer[] = [];
+  const configOf = (index: number): LabServerConfig => ({
+    urls: serverUrls[index] ?? [],
+    procedures: KINDS.map((kind) => {
+      const { idempotent } = procedureOf(queue, kind, {});
+      return { queue: `${queue}.${kind}`, queueType: "quorum", ...(idempotent === undefined ? {} : { idempotent }) };
+    }),
+    log,
+    prefetch: 50,
+    delay: 20,
+  });
+  await using _clean = {
+    async [Symbol.asyncDispose]() {
+      await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
+      await Deno.remove(log);
+    },
+  };
+  for (const index of serverUrls.keys()) servers.push(await startServer(configOf(index)));
+  await using client = await RpcClient.connect(clientUrls, { ...clientOptions, onEvent: events.onEvent });
+
+  const warm = startLoad(client, queue, 200);
+  await waitFor("the load runs", () => warm.done > 500, 60_000);
+  await warm.stop();
+  const before = await settle(how, client, { servers, queues });
+
+  const load = startLoad(client, queue, 200);
+  await waitFor("the load runs", () => load.done > 100, 60_000);
+  await how.fault({
+    servers,
+    events,
+    load,
+    queues,
+    replace: async (index) => {
+      servers[index] = await startServer(configOf(index));
+    },
+  });
+  const { done } = load;
+  await waitFor("the load goes on", () => load.done > done + ENOUGH, 60_000);
+  const tallies = await load.stop();
+  const after = await settle(how, client, { servers, queues });
+
+  const all = KINDS.map((kind) => tallies[kind]);
+  const calls = all.reduce((sum, { right, failures }) => sum + right.length + failures.length, 0);
+  const gap = tallies.true.longestGap;
+  console.log(
+    `${name}: ${calls} calls; idempotent ${tallies.true.right.length} right${tallies.true.errors}; ` +
+      `absent ${tallies.absent.right.length} right${tallies.absent.errors}; ` +
+      `at most once ${tallies.false.right.length} right${tallies.false.errors}; ` +
+      `longest gap ${(gap / 1000).toFixed(2)} s; heap of the client ${mega(before.clientHeap)} -> ${
+        mega(after.clientHeap)
+      } MB, of a server ${mega(before.serverHeap)} -> ${mega(after.serverHeap)} MB`,
+  );
+  await judge(log, queue, tallies);
+  assert(after.clientHeap < before.clientHeap + MAY_GROW, `the client's heap grew to ${mega(after.clientHeap)} MB`);
+  assert(after.serverHeap < before.serverHeap + MAY_GROW, `a server's heap grew to ${mega(after.serverHeap)} MB`);
+  await waitFor(`the broker's tables are ${before.tables}`, async () => await tables(broker) === before.tables);
+  for (const server of servers) {
+    server.kill("SIGTERM");
+    assertEquals([await server.ended, server.stderr], [0, ""]);
+  }
+  return { gap, tallies };
+}
