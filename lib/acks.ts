@@ -10,12 +10,37 @@ export class Acks {
   readonly #ended = new Set<number>();
   #turn: Message[] = [];
   #closed = false;
+  /** How many deliveries the broker has not been told of. */
+  #open = 0;
+  #held = false;
+  #whenOpen: { readonly count: number; readonly notify: () => void } | undefined;
   /** Every delivery up to this one has ended. */
   #upTo = 0;
 
   constructor(channel: Channel) {
     this.#channel = channel;
     channel.on("close", () => this.#closed = true);
+  }
+
+  /** Counts a delivery. */
+  delivered(): void {
+    this.#open++;
+    if (this.#whenOpen !== undefined && this.#open >= this.#whenOpen.count) this.#whenOpen.notify();
+  }
+
+  /** Keeps acks back until `release`; resolves when so many deliveries are open that the broker sends no more. */
+  hold(prefetch: number): Promise<void> {
+    this.#held = true;
+    return new Promise((notify) => {
+      if (this.#open >= prefetch || this.#closed) notify();
+      else this.#whenOpen = { count: prefetch, notify };
+    });
+  }
+
+  /** Sends the acks that were kept back, and all later ones. */
+  release(): void {
+    this.#held = false;
+    this.flush();
   }
 
   /** Acknowledges a delivery; one of a channel that is gone is the next channel's. */
@@ -28,6 +53,7 @@ export class Acks {
 
   /** Rejects a delivery: to the dead-letter exchange, or back to the queue. */
   reject(message: Message, requeue: boolean): void {
+    this.#open--;
     this.#send(() => this.#channel.nack(message, false, requeue));
     this.#ended.add(message.fields.deliveryTag);
   }
@@ -35,7 +61,8 @@ export class Acks {
   /** Acknowledges what waits for the end of the turn. */
   flush(): void {
     const turn = this.#turn;
-    if (turn.length === 0 || this.#closed) return;
+    if (turn.length === 0 || this.#closed || this.#held) return;
+    this.#open -= turn.length;
     this.#turn = [];
     while (this.#ended.delete(this.#upTo + 1)) this.#upTo++;
     let last: Message | undefined;

@@ -57,6 +57,8 @@ export interface CallOptions {
 }
 
 const REFUSED = "the broker did not take the request, its queue may be full";
+/** How long servers have to declare a deleted queue again, in ms. */
+const DELETION_MS = 2_000;
 const RETRY = { min: 100, max: 3_000 };
 
 function encodeRequest<RequestIn>(
@@ -96,6 +98,8 @@ export class RpcClient implements AsyncDisposable {
   readonly #requests: Requests;
   readonly #looks: Looks;
   readonly #cancels: Cancels;
+  /** The queues that have answered: whether they did since, and until when, they counted as deleted just now. */
+  readonly #queues = new Map<string, { until: number; answered: boolean }>();
   #closing: Promise<void> | undefined;
 
   private constructor(connection: Connection, options: RpcClientOptions) {
@@ -276,9 +280,34 @@ export class RpcClient implements AsyncDisposable {
   #returned({ properties }: Message): void {
     const call = this.#pending.get(properties.correlationId);
     if (call === undefined) return;
+    if (this.#wasDeleted(call)) {
+      call.inFlight = false;
+      this.#retry(call);
+      return;
+    }
     const text =
       `Cannot call "${call.procedure.queue}": the queue does not exist, so no server has been started for it`;
     this.#pending.reject(call, new RpcError("unavailable", text, { outcome: call.outcomeIfLastDidNotRun }));
+  }
+
+  /**
+   * Whether the queue of an idempotent call has answered before, and so was deleted just now: its servers
+   * declare it again. What waited in it is lost, so all of its calls are sent again, once for each deletion.
+   */
+  #wasDeleted({ procedure: { queue, idempotent } }: PendingCall): boolean {
+    const gone = this.#queues.get(queue);
+    if (gone === undefined || idempotent !== true) return false;
+    const now = performance.now();
+    if (now >= gone.until && gone.answered) {
+      gone.until = now + DELETION_MS;
+      gone.answered = false;
+      for (const call of this.#pending.values()) {
+        if (call.procedure.queue !== queue || call.procedure.idempotent !== true || !call.inFlight) continue;
+        call.inFlight = false;
+        this.#retry(call);
+      }
+    }
+    return now < gone.until;
   }
 
   #replied({ properties, content }: ConsumeMessage): void {
@@ -290,6 +319,9 @@ export class RpcClient implements AsyncDisposable {
     }
     call.answered = true;
     call.inFlight = false;
+    const queue = this.#queues.get(call.procedure.queue);
+    if (queue === undefined) this.#queues.set(call.procedure.queue, { until: -Infinity, answered: true });
+    else queue.answered = true;
     if (isErrorReply(properties)) {
       this.#pending.reject(call, this.#answered(call, decodeErrorReply(content)));
       return;

@@ -4,6 +4,7 @@ import { decodeBody, encodeBody } from "./codec.ts";
 import type { Connection, KeptChannel } from "./connection.ts";
 import { RpcError, type RpcOutcome, withOutcome } from "./errors.ts";
 import type { ServerEvent } from "./events.ts";
+import { settlesWithin } from "./link.ts";
 import { type Procedure, queueArguments } from "./procedure.ts";
 import { checkEncoding, encodeError, isServerNamed, readRequest } from "./protocol.ts";
 import type { Replies, ReplyFate } from "./replies.ts";
@@ -40,6 +41,8 @@ function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
 
 /** How long a reply to a caller without deadline is worth sending, in ms. */
 const REPLY_PATIENCE_MS = 60_000;
+/** How long a consumer is kept, at the most, until the broker has no more to send, in ms. */
+const CANCEL_PATIENCE_MS = 250;
 
 /** One procedure, served over one channel: consume, run, reply, ack. */
 export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
@@ -52,6 +55,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   #acks: Acks | undefined;
   #consumerTag: string | undefined;
   #stopped = false;
+  #prefetch = 0;
   /** Whether it was told that the queue is used as it is. */
   #adopted = false;
   #idle: (() => void)[] = [];
@@ -78,6 +82,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
 
   /** Declares the queue and consumes it, now and after every loss. */
   async start(prefetch: number): Promise<void> {
+    this.#prefetch = prefetch;
     this.#kept = await this.#host.connection.keep({
       action: `serve "${this.queue}"`,
       setup: async (channel) => {
@@ -97,11 +102,18 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   /** Takes no more requests. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    const acks = this.#acks;
+    if (this.#consumerTag === undefined || acks === undefined) return;
+    // What is on its way when a consumer is canceled comes back as redelivered, which these may not be.
+    if (this.#procedure.idempotent === false) {
+      await settlesWithin(acks.hold(this.#prefetch), CANCEL_PATIENCE_MS);
+    }
     try {
-      if (this.#consumerTag !== undefined) await this.#kept?.current?.cancel(this.#consumerTag);
+      await this.#kept?.current?.cancel(this.#consumerTag);
     } catch {
       // The channel is gone, and the consumer with it.
     }
+    acks.release();
   }
 
   /** Resolves when all that was taken is answered and acknowledged. */
@@ -148,6 +160,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
       if (!this.#stopped) channel.close().catch(() => {});
       return;
     }
+    acks.delivered();
     const meta = readRequest(message.properties);
     const { replyTo } = meta;
     if (replyTo === "" || !(isServerNamed(replyTo) || this.#host.acceptReplyTo(replyTo))) {
