@@ -1,5 +1,15 @@
-import { type Args, EXIT, parseCommandLine, parseDuration, runScript, UsageError } from "./lib/cli.ts";
-import { fibonacci } from "./lib/fib.ts";
+import {
+  type Args,
+  asUsage,
+  brokerUrl,
+  EXIT,
+  parseCommandLine,
+  parseDuration,
+  reportNoBroker,
+  runScript,
+  UsageError,
+} from "./lib/cli.ts";
+import { fibonacci, MAX_N } from "./lib/fib.ts";
 import { procedure, RpcClient, RpcError, type RpcOutcome } from "./lib/rpc.ts";
 
 const HELP = `Call fib over RabbitMQ, as in RabbitMQ's tutorial six
@@ -16,6 +26,8 @@ Usage: deno task client [flags] N [N ...]
 
 Exit codes: 0 all answered, 1 a call failed, 2 usage, 3 no broker, 130 interrupted`;
 
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
 const OUTCOMES: Readonly<Record<RpcOutcome, string>> = {
   not_executed: "the work was not done",
   executed: "the server ran it",
@@ -29,25 +41,26 @@ function args(): Args {
 function parseN(text: string): number {
   try {
     return fibonacci.request.decode(new TextEncoder().encode(text)) as number;
-  } catch (error) {
-    throw new UsageError(`Invalid argument "${text}" for N. ${(error as Error).message}`);
+  } catch {
+    throw new UsageError(`Invalid argument "${text}" for N: want a whole number from 0 to ${MAX_N}, in plain digits`);
   }
 }
 
-/** What a person can do about it. */
+/** What a person can do about it; nothing where the message says it. */
 function advice({ code, outcome }: RpcError): string {
-  if (code === "unavailable") return "is a server running? deno task server";
-  if (code === "deadline_exceeded") return "see that a server runs, or allow more with --timeout";
-  if (code === "resource_exhausted") return "try again when the broker has room";
-  if (code === "internal") return "see the server's log";
-  return outcome === "executed" ? "calling again will likely give the same" : "call again";
+  if (code === "canceled") return "";
+  if (code === "unavailable") return "; start a server with: deno task server";
+  if (code === "deadline_exceeded") return "; see that broker and server run, or allow more with --timeout";
+  if (code === "resource_exhausted") return "; try again when the broker has room";
+  if (code === "internal") return "; see the server's log";
+  return outcome === "executed" ? "; calling again will likely give the same" : "; call again";
 }
 
 function report(n: number, error: unknown): void {
   if (!(error instanceof RpcError)) throw error;
   const { code, outcome, message } = error;
   console.error(` [!] fib(${n}) failed: ${code}: ${message}`);
-  console.error(`     ${OUTCOMES[outcome]}; ${advice(error)}`);
+  console.error(`     ${OUTCOMES[outcome]}${advice(error)}`);
 }
 
 function toJson(n: number, settled: PromiseSettledResult<bigint>): string {
@@ -62,14 +75,18 @@ async function main(): Promise<number> {
   if (operands.length === 0) throw new UsageError("Missing argument N: want one or more numbers, such as 30");
   const numbers = operands.map(parseN);
   const timeout = parseDuration(values["timeout"] ?? "5s", "timeout");
-  const called = procedure({ ...fibonacci, queue: values["queue"] ?? fibonacci.queue, idempotent: true });
+  const called = asUsage(() => procedure({ ...fibonacci, queue: values["queue"] ?? fibonacci.queue }));
+  const url = brokerUrl(values["url"]);
   const json = switches.has("json");
 
   const interrupted = new AbortController();
-  const interrupt = (): void => interrupted.abort();
-  Deno.addSignalListener("SIGINT", interrupt);
+  const interrupt = (): void => interrupted.abort(new Error("Interrupted"));
+  for (const name of SIGNALS) Deno.addSignalListener(name, interrupt);
   try {
-    await using client = await RpcClient.connect(values["url"]);
+    const connecting = RpcClient.connect(url, { signal: interrupted.signal });
+    const connected = await connecting.catch((error: unknown) => reportNoBroker(error, url));
+    if (typeof connected === "number") return interrupted.signal.aborted ? EXIT.interrupted : connected;
+    await using client = connected;
     const options = { timeout, signal: interrupted.signal, failFast: switches.has("fail-fast") };
     const calls = numbers.map((n) => {
       if (!json) console.log(` [x] Requesting fib(${n})`);
@@ -88,7 +105,7 @@ async function main(): Promise<number> {
     }
     return interrupted.signal.aborted ? EXIT.interrupted : failed ? EXIT.failed : EXIT.ok;
   } finally {
-    Deno.removeSignalListener("SIGINT", interrupt);
+    for (const name of SIGNALS) Deno.removeSignalListener(name, interrupt);
   }
 }
 

@@ -1,6 +1,17 @@
-import { EXIT, parseCommandLine, parseDuration, runScript, UsageError } from "./lib/cli.ts";
+import {
+  type Args,
+  asUsage,
+  brokerUrl,
+  EXIT,
+  parseCommandLine,
+  parseDuration,
+  reportNoBroker,
+  runScript,
+  untilSignal,
+  UsageError,
+} from "./lib/cli.ts";
 import { fib, fibonacci } from "./lib/fib.ts";
-import { procedure, type QueueType, RpcServer } from "./lib/rpc.ts";
+import { procedure, type QueueType, RpcError, RpcServer } from "./lib/rpc.ts";
 
 const HELP = `Serve fib over RabbitMQ, as in RabbitMQ's tutorial six
 
@@ -14,10 +25,12 @@ Usage: deno task server [flags]
   --delay TIME        make each answer take that long, such as 500ms, 5s or 2m
   --help, --version
 
-Exit codes: 0 ended by SIGINT or SIGTERM, 2 usage, 3 no broker`;
+Exit codes: 0 ended by SIGINT or SIGTERM, 1 the queue cannot be served, 2 usage, 3 no broker,
+130 ended at once by a second signal`;
 
 function sleep(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
     const timer = setTimeout(resolve, ms);
     signal.addEventListener("abort", () => {
       clearTimeout(timer);
@@ -26,47 +39,59 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-function untilSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    let asked = false;
-    for (const name of ["SIGINT", "SIGTERM"] as const) {
-      Deno.addSignalListener(name, () => {
-        // Whoever asks twice does not want to wait for what is running.
-        if (asked) Deno.exit(EXIT.interrupted);
-        asked = true;
-        resolve();
-      });
-    }
-  });
+function args(): Args {
+  return parseCommandLine(Deno.args, ["url", "queue", "queue-type", "prefetch", "delay"]);
 }
 
-function args() {
-  return parseCommandLine(Deno.args, ["url", "queue", "queue-type", "prefetch", "delay"]);
+function parsePrefetch(text: string): number {
+  const prefetch = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (prefetch >= 1 && prefetch <= 65_535) return prefetch;
+  throw new UsageError(`Invalid value "${text}" for --prefetch: want a number from 1 to 65535`);
+}
+
+function parseQueueType(text: string): QueueType {
+  if (text === "quorum" || text === "classic" || text === "transient") return text;
+  throw new UsageError(`Invalid value "${text}" for --queue-type: want quorum, classic or transient`);
 }
 
 async function main(): Promise<number> {
   const { values, operands } = args();
   if (operands.length > 0) throw new UsageError(`Unexpected argument "${operands[0]}": the server takes flags alone`);
-  const { url, queue = fibonacci.queue, prefetch = "1", delay } = values;
-  const delayMs = delay === undefined ? 0 : parseDuration(delay, "delay");
-  if (!/^\d{1,5}$/.test(prefetch)) {
-    throw new UsageError(`Invalid value "${prefetch}" for --prefetch: want a number from 1 to 65535`);
-  }
-  const queueType = (values["queue-type"] ?? fibonacci.queueType) as QueueType;
-  const served = procedure({ ...fibonacci, queue, queueType, idempotent: true });
+  const queue = values["queue"] ?? fibonacci.queue;
+  const queueType = parseQueueType(values["queue-type"] ?? fibonacci.queueType);
+  const prefetch = parsePrefetch(values["prefetch"] ?? "1");
+  const delay = values["delay"] === undefined ? 0 : parseDuration(values["delay"], "delay");
+  const served = asUsage(() => procedure({ ...fibonacci, queue, queueType }));
+  const url = brokerUrl(values["url"]);
 
-  const signaled = untilSignal();
-  await using server = await RpcServer.connect(url);
-  await server.serve(served, async (n, { signal }) => {
-    console.log(` [.] fib(${n})`);
-    if (delayMs > 0) await sleep(delayMs, signal);
-    return fib(n);
-  }, { prefetch: Number(prefetch) });
+  const stop = untilSignal();
+  let server: RpcServer;
+  try {
+    server = await RpcServer.connect(url, { signal: stop });
+  } catch (error) {
+    return stop.aborted ? EXIT.ok : reportNoBroker(error, url);
+  }
+  try {
+    await server.serve(served, async (n, { signal }) => {
+      console.log(` [.] fib(${n})`);
+      if (delay > 0) await sleep(delay, signal);
+      return fib(n);
+    }, { prefetch });
+  } catch (error) {
+    await server.close();
+    if (!(error instanceof RpcError)) throw error;
+    console.error(error.message);
+    return EXIT.failed;
+  }
   console.log(" [x] Awaiting RPC requests");
-  await signaled;
+  if (!stop.aborted) await new Promise((resolve) => stop.addEventListener("abort", resolve));
+  if (server.pending > 0) {
+    console.error(` [x] Finishing what was taken (${server.pending}); another signal ends at once`);
+  }
   await server.close();
-  // Signal listeners would keep the process alive.
-  Deno.exit(EXIT.ok);
+  return EXIT.ok;
 }
 
 await runScript(HELP, main, args);
+// Signal listeners would keep the process alive.
+Deno.exit();

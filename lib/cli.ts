@@ -1,6 +1,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import config from "../deno.json" with { type: "json" };
 import { RpcError } from "./errors.ts";
+import { DEFAULT_URL } from "./host.ts";
 import { MAX_TIMEOUT_MS } from "./protocol.ts";
 
 /** Exit codes of the two scripts. */
@@ -35,9 +36,12 @@ export function parseCommandLine(
   switched: readonly string[] = [],
 ): Args {
   const known = [...switched, "help", "version"];
+  const overloaded = argv.find((argument) => known.some((flag) => argument.startsWith(`--${flag}=`)));
+  if (overloaded !== undefined) throw new UsageError(`Unexpected value in "${overloaded}": this flag takes none`);
   const parsed: Record<string, unknown> = parseArgs([...argv], {
     string: ["_", ...valued],
     boolean: known,
+    alias: { h: "help" },
     unknown: (argument: string) => {
       // parse-args takes "-5" for a flag: it is an operand, and a wrong one.
       if (!argument.startsWith("-") || /^-\.?\d/.test(argument)) return true;
@@ -48,7 +52,9 @@ export function parseCommandLine(
   for (const flag of valued) {
     const value = parsed[flag];
     if (value === undefined) continue;
-    if (typeof value !== "string" || value === "") throw new UsageError(`Missing value: --${flag} needs one`);
+    if (typeof value !== "string" || value === "") {
+      throw new UsageError(`Missing value: --${flag} needs a value after it`);
+    }
     values[flag] = value;
   }
   const negative = argv.filter((argument) => /^-\.?\d/.test(argument));
@@ -66,7 +72,72 @@ export function parseDuration(text: string, flag: string): number {
   const [, number, unit] = text.match(/^(\d{1,10})(ms|s|m)$/) ?? [];
   const ms = Number(number) * (unit === "ms" ? 1 : unit === "s" ? 1_000 : 60_000);
   if (ms >= 1 && ms <= MAX_TIMEOUT_MS) return ms;
-  throw new UsageError(`Invalid value "${text}" for --${flag}: want a duration such as 500ms, 5s or 2m`);
+  const wanted = "a whole number of ms, s or m, such as 500ms, 5s or 2m, at most 35791m";
+  throw new UsageError(`Invalid value "${text}" for --${flag}: want ${wanted}`);
+}
+
+/**
+ * Runs what only what the user typed can make fail.
+ *
+ * @throws {UsageError} Instead of a TypeError or RangeError.
+ */
+export function asUsage<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof RangeError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+/**
+ * The broker's URL: that of the flag, else of the environment, else the default.
+ *
+ * @throws {UsageError} If it is not an AMQP URL; the text says where it comes from, and holds no password.
+ */
+export function brokerUrl(flag: string | undefined): string {
+  const url = flag ?? (Deno.env.get("AMQP_URL") || DEFAULT_URL);
+  const { protocol, host } = URL.canParse(url) ? new URL(url) : { protocol: "", host: "" };
+  if (/^amqps?:$/.test(protocol) && host !== "") return url;
+  const found = protocol === "" ? "what is there is no URL" : `got one of ${protocol}//${host}`;
+  throw new UsageError(
+    `Invalid ${flag === undefined ? "AMQP_URL in the environment" : "value for --url"}: ` +
+      `want amqp://user:password@host:5672/vhost, or amqps:// for TLS, with special characters percent-encoded; ${found}`,
+  );
+}
+
+/** What a person can do where no broker answers on this computer. */
+function brokerHint(error: RpcError, url: string): string {
+  const { hostname, port } = new URL(url);
+  const refused = (error.cause as { code?: unknown } | undefined)?.code === "ECONNREFUSED";
+  if (!refused || !/^(localhost|127\..*|\[::1\])$/.test(hostname)) return "";
+  const at = port === "" || port === "5672" ? "" : ` --port ${port}`;
+  return `; start one with: deno task broker${at}`;
+}
+
+/** Says why there is no connection, and what to do. */
+export function reportNoBroker(error: unknown, url: string): number {
+  if (!(error instanceof RpcError)) throw error;
+  console.error(`${error.message}${brokerHint(error, url)}`);
+  return EXIT.noBroker;
+}
+
+/** A terminal and the task runner may each pass on the same Ctrl-C. */
+const SAME_SIGNAL_MS = 500;
+
+/** Aborts on the first signal; a second one ends the process at once. */
+export function untilSignal(): AbortSignal {
+  const controller = new AbortController();
+  let first = Infinity;
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(name, () => {
+      const now = performance.now();
+      if (now - first > SAME_SIGNAL_MS) Deno.exit(EXIT.interrupted);
+      first = Math.min(first, now);
+      controller.abort();
+    });
+  }
+  return controller.signal;
 }
 
 /**
@@ -80,18 +151,8 @@ export async function runScript(help: string, main: () => Promise<number>, args:
     else if (switches.has("version")) console.log(config.version);
     else Deno.exitCode = await main();
   } catch (error) {
-    if (error instanceof UsageError) {
-      console.error(`${error.message}\nTry --help`);
-      Deno.exitCode = EXIT.usage;
-    } else if (error instanceof TypeError || error instanceof RangeError) {
-      console.error(error.message);
-      Deno.exitCode = EXIT.usage;
-    } else if (error instanceof RpcError) {
-      const hint = error.code === "unavailable" ? "; start one with: deno task broker" : "";
-      console.error(`${error.message}${hint}`);
-      Deno.exitCode = EXIT.noBroker;
-    } else {
-      throw error;
-    }
+    if (!(error instanceof UsageError)) throw error;
+    console.error(`${error.message}\nTry --help`);
+    Deno.exitCode = EXIT.usage;
   }
 }

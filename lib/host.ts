@@ -20,10 +20,13 @@ interface Checked {
   readonly tls?: object;
 }
 
+/** The broker, where neither an argument nor the environment names one. */
+export const DEFAULT_URL = "amqp://guest:guest@localhost:5672";
+
 function defaultUrl(): string {
   const { state } = Deno.permissions.querySync({ name: "env", variable: "AMQP_URL" });
   const url = state === "granted" ? Deno.env.get("AMQP_URL") : undefined;
-  return url ?? "amqp://guest:guest@localhost:5672";
+  return url || DEFAULT_URL;
 }
 
 function decode(text: string): string {

@@ -35,7 +35,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     serving.kill(signal);
     assertStringIncludes((await calling).stdout, " [.] Got 832040\n");
     const { code, stderr } = await serving.ended();
-    assertEquals([code, stderr], [0, ""]);
+    assertEquals([code, stderr], [0, " [x] Finishing what was taken (1); another signal ends at once\n"]);
     assertEquals(await queueInfo(url, queue), { messages: 0, consumers: 0 });
   });
 }
@@ -50,6 +50,8 @@ live("A second signal ends the server at once, and the request goes back", { run
     await serving.printed(" [.] fib(30)");
     serving.kill("SIGTERM");
     await waitFor("the server takes no more", async () => (await queueInfo(url, queue))?.consumers === 0);
+    // The same signal, twice within 500 ms, counts as one: a terminal and the task runner may each pass it on.
+    await new Promise((resolve) => setTimeout(resolve, 600));
     serving.kill("SIGTERM");
     assertEquals((await serving.ended()).code, 130);
     await waitFor("the request is back", async () => (await queueInfo(url, queue))?.messages === 1);
@@ -151,17 +153,20 @@ const USAGE: readonly (readonly [string, string[], string])[] = [
   ["client.ts", [""], '""'],
   ["client.ts", ["1e3"], '"1e3"'],
   ["client.ts", ["0x1e"], '"0x1e"'],
-  ["client.ts", ["100001"], "between 0 and 100000"],
+  ["client.ts", ["100001"], "from 0 to 100000"],
   ["client.ts", ["30", "-1"], '"-1"'],
   ["client.ts", ["30", "--nope"], 'Unknown flag "--nope"'],
   ["client.ts", ["30", "--url"], "--url needs"],
   ["client.ts", ["30", "--timeout"], "--timeout needs"],
   ["client.ts", ["30", "--timeout", "5"], "such as 500ms, 5s or 2m"],
   ["client.ts", ["30", "--timeout", "0s"], "such as 500ms, 5s or 2m"],
+  ["client.ts", ["30", "--timeout", "99999m"], "at most 35791m"],
+  ["client.ts", ["30", "--json=yes"], "takes none"],
   ["client.ts", ["30", "--queue", "amq.x"], "amq."],
   ["client.ts", ["30", "--url", "http://localhost"], "amqp://"],
   ["server.ts", ["30"], '"30"'],
   ["server.ts", ["--prefetch", "0"], "prefetch"],
+  ["server.ts", ["--prefetch", "65536"], "from 1 to 65535"],
   ["server.ts", ["--prefetch", "many"], '"many"'],
   ["server.ts", ["--delay", "soon"], '"soon"'],
   ["server.ts", ["--queue-type", "lazy"], "lazy"],
@@ -201,11 +206,42 @@ for (const script of ["server.ts", "client.ts"]) {
       assertEquals([code, stdout], [3, ""]);
       assertEquals(
         stderr,
-        `Cannot connect to 127.0.0.1:${port}: no broker listens there; start one with: deno task broker\n`,
+        `Cannot connect to 127.0.0.1:${port}: no broker listens there; start one with: deno task broker --port ${port}\n`,
       );
     },
   );
 }
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  live(
+    `${signal} twice at once, as a terminal's Ctrl-C through the task runner may come, counts once`,
+    { run: true },
+    async ({ url, queue }) => {
+      await using serving = server(url, "--queue", queue, "--delay", "500ms");
+      await serving.printed(AWAITING);
+      const calling = client(url, "--queue", queue, "30");
+      await serving.printed(" [.] fib(30)");
+      serving.kill(signal);
+      serving.kill(signal);
+      assertStringIncludes((await calling).stdout, " [.] Got 832040\n");
+      assertEquals((await serving.ended()).code, 0);
+    },
+  );
+}
+
+live(
+  "AMQP_URL that is no AMQP URL is a usage error that names it, and an empty one is as good as none",
+  { run: true },
+  async () => {
+    await using bad = start(denoArgs("client.ts", "30"), { AMQP_URL: "http://me:secret-word@localhost" });
+    const { code, stderr } = await bad.ended();
+    assertEquals(code, 2);
+    assertStringIncludes(stderr, "AMQP_URL in the environment");
+    assertEquals(stderr.includes("secret-word"), false);
+    await using empty = start(denoArgs("client.ts", "--help"), { AMQP_URL: "" });
+    assertEquals((await empty.ended()).code, 0);
+  },
+);
 
 live("The scripts take the broker from AMQP_URL", { run: true }, async ({ url, queue }) => {
   await using serving = start(denoArgs("server.ts", "--queue", queue), { AMQP_URL: url });

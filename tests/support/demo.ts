@@ -59,8 +59,11 @@ async function callServer(url: string, stop: AbortSignal): Promise<number> {
 }
 
 async function demo(stop: AbortSignal): Promise<number> {
-  const url = Deno.env.get("AMQP_URL") ?? DEFAULT_URL;
-  if (await answers(url)) return await callServer(url, stop);
+  const url = Deno.env.get("AMQP_URL") || DEFAULT_URL;
+  if (await answers(url)) {
+    console.error(`Using the broker at ${hostAndPort(url)}`);
+    return await callServer(url, stop);
+  }
   await ensureRabbitMQ();
   console.error(`No broker answers at ${hostAndPort(url)}: starting a private one`);
   await using broker = await Broker.start();

@@ -18,6 +18,7 @@ Usage: deno task broker [--port PORT]
 const DEFAULT_PORT = 5672;
 
 async function runBroker(port: number): Promise<void> {
+  console.error(`Starting RabbitMQ on port ${port}`);
   const stop = interruption();
   await ensureRabbitMQ();
   await using broker = await Broker.start({ port });
@@ -50,7 +51,11 @@ async function main(): Promise<void> {
   });
   if (help) return console.log(HELP);
   if (unknown.length > 0) return usageError(`Unexpected argument "${unknown[0]}": want --port or --help`);
-  if (port === undefined) return await runBroker(isFree(DEFAULT_PORT) ? DEFAULT_PORT : freePort());
+  if (port === undefined) {
+    if (isFree(DEFAULT_PORT)) return await runBroker(DEFAULT_PORT);
+    console.error(`Port ${DEFAULT_PORT} is taken`);
+    return await runBroker(freePort());
+  }
   if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535) {
     return usageError(`Invalid value "${port}" for --port: want a number from 1 to 65535`);
   }
