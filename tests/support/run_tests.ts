@@ -82,6 +82,7 @@ async function main(): Promise<void> {
   await ensureRabbitMQ();
   await ensurePeer();
   await using broker = await Broker.start();
+  console.log(`RabbitMQ ${(await broker.eval("rabbit_misc:version()")).replaceAll('"', "")}`);
   const { code, text } = await runTests(broker.url, [...(chosen ? [] : all), ...Deno.args], stop);
   if (!summarize(code, text)) Deno.exitCode = 1;
 }
