@@ -98,8 +98,8 @@ export class RpcClient implements AsyncDisposable {
   readonly #requests: Requests;
   readonly #looks: Looks;
   readonly #cancels: Cancels;
-  /** The queues that have answered: whether they did since, and until when, they counted as deleted just now. */
-  readonly #queues = new Map<string, { until: number; answered: boolean }>();
+  /** The queues that have answered, and since when they are missing, if they are. */
+  readonly #queues = new Map<string, { goneSince: number | undefined }>();
   #closing: Promise<void> | undefined;
 
   private constructor(connection: Connection, options: RpcClientOptions) {
@@ -280,11 +280,7 @@ export class RpcClient implements AsyncDisposable {
   #returned({ properties }: Message): void {
     const call = this.#pending.get(properties.correlationId);
     if (call === undefined) return;
-    if (this.#wasDeleted(call)) {
-      call.inFlight = false;
-      this.#retry(call);
-      return;
-    }
+    if (this.#wasDeleted(call)) return;
     const text =
       `Cannot call "${call.procedure.queue}": the queue does not exist, so no server has been started for it`;
     this.#pending.reject(call, new RpcError("unavailable", text, { outcome: call.outcomeIfLastDidNotRun }));
@@ -292,22 +288,20 @@ export class RpcClient implements AsyncDisposable {
 
   /**
    * Whether the queue of an idempotent call has answered before, and so was deleted just now: its servers
-   * declare it again. What waited in it is lost, so all of its calls are sent again, once for each deletion.
+   * declare it again. What waited in it is lost, so that all of its calls are sent again.
    */
   #wasDeleted({ procedure: { queue, idempotent } }: PendingCall): boolean {
-    const gone = this.#queues.get(queue);
-    if (gone === undefined || idempotent !== true) return false;
+    const known = this.#queues.get(queue);
+    if (known === undefined || idempotent !== true) return false;
     const now = performance.now();
-    if (now >= gone.until && gone.answered) {
-      gone.until = now + DELETION_MS;
-      gone.answered = false;
-      for (const call of this.#pending.values()) {
-        if (call.procedure.queue !== queue || call.procedure.idempotent !== true || !call.inFlight) continue;
-        call.inFlight = false;
-        this.#retry(call);
-      }
+    known.goneSince ??= now;
+    if (now - known.goneSince > DELETION_MS) return false;
+    for (const call of this.#pending.values()) {
+      if (call.procedure.queue !== queue || call.procedure.idempotent !== true || !call.inFlight) continue;
+      call.inFlight = false;
+      this.#retry(call);
     }
-    return now < gone.until;
+    return true;
   }
 
   #replied({ properties, content }: ConsumeMessage): void {
@@ -319,9 +313,9 @@ export class RpcClient implements AsyncDisposable {
     }
     call.answered = true;
     call.inFlight = false;
-    const queue = this.#queues.get(call.procedure.queue);
-    if (queue === undefined) this.#queues.set(call.procedure.queue, { until: -Infinity, answered: true });
-    else queue.answered = true;
+    const known = this.#queues.get(call.procedure.queue);
+    if (known === undefined) this.#queues.set(call.procedure.queue, { goneSince: undefined });
+    else known.goneSince = undefined;
     if (isErrorReply(properties)) {
       this.#pending.reject(call, this.#answered(call, decodeErrorReply(content)));
       return;

@@ -41,6 +41,8 @@ function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
 
 /** How long a reply to a caller without deadline is worth sending, in ms. */
 const REPLY_PATIENCE_MS = 60_000;
+/** How long a deleted queue stays away, in ms, so that clients that publish learn what was lost with it. */
+const ABSENCE_MS = 100;
 /** How long a consumer is kept, at the most, until the broker has no more to send, in ms. */
 const CANCEL_PATIENCE_MS = 250;
 
@@ -56,6 +58,8 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   #consumerTag: string | undefined;
   #stopped = false;
   #prefetch = 0;
+  /** Whether the queue was deleted, or at least its consumer ended. */
+  #deleted = false;
   /** Whether it was told that the queue is used as it is. */
   #adopted = false;
   #idle: (() => void)[] = [];
@@ -86,6 +90,8 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     this.#kept = await this.#host.connection.keep({
       action: `serve "${this.queue}"`,
       setup: async (channel) => {
+        if (this.#deleted) await new Promise((resolve) => setTimeout(resolve, ABSENCE_MS));
+        this.#deleted = false;
         await this.#declare();
         await channel.prefetch(prefetch);
         const acks = this.#acks = new Acks(channel);
@@ -157,6 +163,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   #deliver(message: ConsumeMessage | null, channel: ConfirmChannel, acks: Acks): void {
     if (message === null) {
       this.#host.emit({ type: "consumer_canceled", queue: this.queue });
+      this.#deleted = true;
       if (!this.#stopped) channel.close().catch(() => {});
       return;
     }
