@@ -27,7 +27,7 @@ Usage: deno task bench [--full] [--json] [--svg FILE] [--rounds N] [--seconds S]
   --json             print JSON instead of tables
   --svg FILE         write a plot of throughput and p99 against calls in flight
   --rounds N         default 3; every figure is a median over them
-  --seconds S        how long each peer is measured in each row and round, default 1
+  --seconds S        how long each peer is measured in each row and round, default 0.8
   --peers ID,...     only ${PEERS.map(({ id }) => id).join(", ")}
   --in-flight N,...  only so many calls at once, default ${IN_FLIGHT.join(",")}
   --queues KIND,...  only classic or quorum
@@ -36,7 +36,7 @@ Usage: deno task bench [--full] [--json] [--svg FILE] [--rounds N] [--seconds S]
 The exit code is 1 if a reply was wrong, a peer failed or the floor is no floor`;
 
 const VALUED = ["svg", "rounds", "seconds", "peers", "in-flight", "queues"];
-const WARM_UP = 400;
+const WARM_UP = 300;
 const PREFETCH = 200;
 
 interface Settings {
@@ -72,7 +72,7 @@ function readSettings(): Settings {
     json: switches.has("json"),
     svg: values["svg"],
     rounds: Math.ceil(positive(values["rounds"] ?? "3", "rounds")),
-    window: positive(values["seconds"] ?? "1", "seconds") * 1_000,
+    window: positive(values["seconds"] ?? "0.8", "seconds") * 1_000,
     peers: choose(values["peers"], PEERS, ({ id }) => id, "peers"),
     inFlight: values["in-flight"]?.split(",").map((count) => Math.ceil(positive(count, "in-flight"))) ?? IN_FLIGHT,
     queueKinds: choose(values["queues"], QUEUE_KINDS, (kind) => kind, "queues"),
