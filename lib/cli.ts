@@ -128,12 +128,12 @@ const SAME_SIGNAL_MS = 500;
 /** Aborts on the first signal; a second one ends the process at once. */
 export function untilSignal(): AbortSignal {
   const controller = new AbortController();
-  let first = Infinity;
+  let first: { readonly name: string; readonly at: number } | undefined;
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(name, () => {
-      const now = performance.now();
-      if (now - first > SAME_SIGNAL_MS) Deno.exit(EXIT.interrupted);
-      first = Math.min(first, now);
+      const at = performance.now();
+      if (first !== undefined && (first.name !== name || at - first.at > SAME_SIGNAL_MS)) Deno.exit(EXIT.interrupted);
+      first ??= { name, at };
       controller.abort();
     });
   }
