@@ -1,0 +1,125 @@
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { Broker } from "../support/broker.ts";
+import { at, clearAlarm, closeConnections, permitted, raiseAlarm } from "../support/lab.ts";
+import { type Field, KINDS, scenario, type Shown } from "../support/load.ts";
+import { deleteQueue, type Relay, relay, waitFor } from "../support/live.ts";
+
+/** A node of a test's own, and what stands between it and its peers. */
+interface Site {
+  readonly broker: Broker;
+  readonly clientLink: Relay;
+  readonly serverLink: Relay;
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/** 200 calls in progress on quorum queues of one node, two servers in processes of their own, and a fault. */
+function test(name: string, fault: (field: Field, site: Site) => Promise<void>, then?: (shown: Shown) => void): void {
+  Deno.test({
+    name: `${name}: idempotent calls get their result, the others no wrong outcome`,
+    ignore: !permitted,
+    fn: async () => {
+      await using broker = await Broker.start();
+      await using clientLink = relay(broker.port);
+      await using serverLink = relay(broker.port);
+      const shown = await scenario(name, {
+        broker,
+        clientUrls: [at(clientLink.port)],
+        serverUrls: [[at(serverLink.port)], [broker.url]],
+        fault: (field) => fault(field, { broker, clientLink, serverLink }),
+      });
+      then?.(shown);
+    },
+  });
+}
+
+/** No call of any kind may fail. */
+function noFailure({ tallies }: Shown): void {
+  for (const kind of KINDS) assertEquals(tallies[kind].failures, []);
+}
+
+test("Broker restarted", async (_field, { broker }) => {
+  await broker.restart();
+});
+
+test("Broker killed with SIGKILL", async (_field, { broker }) => {
+  // Sooner after its declaration a quorum queue of a single node may lose what it has confirmed.
+  await sleep(1_000);
+  await broker.kill();
+  await broker.startAgain();
+});
+
+test("All connections closed by the broker", async ({ events }, { broker }) => {
+  for (let round = 1; round <= 5; round++) {
+    await closeConnections(broker);
+    await waitFor("the client is back", () => events.of("connected").length === round + 1);
+    await sleep(200);
+  }
+});
+
+test("Links of the client and of a server stalled for 10 s", async ({ events }, { clientLink, serverLink }) => {
+  clientLink.stall();
+  serverLink.stall();
+  await sleep(10_000);
+  clientLink.resume();
+  serverLink.resume();
+  assertEquals(events.losses, 0);
+}, noFailure);
+
+test("Broker stopped with SIGSTOP for 10 s", async (_field, { broker }) => {
+  broker.pause();
+  await sleep(10_000);
+  broker.resume();
+});
+
+test("Links cut, three times", async ({ events }, { clientLink, serverLink }) => {
+  for (let round = 1; round <= 3; round++) {
+    clientLink.cut();
+    await sleep(100);
+    serverLink.cut();
+    await waitFor("the client is back", () => events.of("connected").length === round + 1);
+    await sleep(300);
+  }
+});
+
+// RabbitMQ 3.10 closes the connection of who publishes just then with 541 INTERNAL_ERROR, so that losses are part of it.
+test("Queues deleted, three times", async ({ queues, load }, { broker }) => {
+  for (let round = 0; round < 3; round++) {
+    for (const queue of queues) await deleteQueue(broker.url, queue);
+    const { done } = load;
+    await waitFor("the load goes on", () => load.done > done + 50, 60_000);
+  }
+});
+
+test("Memory alarm for 5 s", async ({ events }, { broker }) => {
+  await raiseAlarm(broker);
+  await sleep(5_000);
+  await clearAlarm(broker);
+  assert(events.of("blocked").length > 0);
+}, noFailure);
+
+test("One of two servers killed with SIGKILL every second for 30 s", async ({ servers, replace }) => {
+  for (let second = 0; second < 30; second++) {
+    const index = second % 2;
+    const began = performance.now();
+    servers[index]?.kill("SIGKILL");
+    assertEquals(await servers[index]?.ended, 137);
+    await replace(index);
+    await sleep(Math.max(0, 1_000 - (performance.now() - began)));
+  }
+});
+
+test("Both servers restarted, one after the other", async ({ servers, replace, load }) => {
+  for (const index of [0, 1]) {
+    servers[index]?.kill("SIGTERM");
+    assertEquals([await servers[index]?.ended, servers[index]?.stderr], [0, ""]);
+    await replace(index);
+    const { done } = load;
+    await waitFor("the load goes on", () => load.done > done + 50, 60_000);
+  }
+}, (shown) => {
+  noFailure(shown);
+  assertLess(shown.gap, 1_000);
+});
