@@ -1,0 +1,68 @@
+/**
+ * `deno task test:4.0` and `deno task test:4.3`: the tests against a newer RabbitMQ, as a later Debian packages it, in a
+ * folder of its own. Needs root on Debian. Further arguments go to `deno test`.
+ *
+ * @module
+ */
+
+import { installPackage, runScript, SetupError } from "./install.ts";
+
+/** Which Debian packages which RabbitMQ. */
+const SUITES: Readonly<Record<string, string>> = { "4.0": "trixie", "4.3": "sid" };
+
+async function run(program: string, ...args: string[]): Promise<void> {
+  const { success } = await new Deno.Command(program, { args, stdin: "null", stdout: "null" }).output();
+  if (!success) throw new SetupError(`Cannot set up the newer RabbitMQ: ${program} ${args.join(" ")} failed`);
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
+}
+
+/** The mirror that this machine takes its packages from. */
+async function findMirror(): Promise<string> {
+  for (const path of ["/etc/apt/sources.list.d/debian.sources", "/etc/apt/sources.list"]) {
+    const text = await Deno.readTextFile(path).catch(() => "");
+    const mirror = /^(?:URIs:|deb)\s+(http\S+)/m.exec(text)?.[1];
+    if (mirror !== undefined) return mirror;
+  }
+  throw new SetupError("Cannot set up the newer RabbitMQ: no Debian mirror is named in /etc/apt");
+}
+
+/** Makes a folder with a system in it that has RabbitMQ; a finished one is used again. */
+async function makeRoot(suite: string): Promise<string> {
+  const cache = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME") ?? "/tmp"}/.cache`;
+  const root = `${cache}/rabbitmq-rpc/${suite}`;
+  if (await exists(`${root}/.ready`)) return root;
+  if (!await installPackage("debootstrap")) {
+    throw new SetupError(`Cannot set up the newer RabbitMQ: that needs root on Debian, with its package debootstrap`);
+  }
+  console.error(`Installing Debian ${suite} with RabbitMQ in ${root}`);
+  await Deno.remove(root, { recursive: true }).catch(() => {});
+  await Deno.mkdir(root, { recursive: true });
+  await run("debootstrap", "--variant=minbase", "--include=rabbitmq-server", suite, root, await findMirror());
+  await Deno.writeTextFile(`${root}/etc/hosts`, "127.0.0.1 localhost\n");
+  await Deno.writeTextFile(`${root}/.ready`, "");
+  return root;
+}
+
+async function main(): Promise<void> {
+  const [version = "", ...args] = Deno.args;
+  const suite = SUITES[version];
+  if (suite === undefined) throw new SetupError(`Want one of ${Object.keys(SUITES).join(", ")}, got "${version}"`);
+  const root = await makeRoot(suite);
+  const mounted = !await exists(`${root}/proc/self`);
+  if (mounted) await run("mount", "-t", "proc", "proc", `${root}/proc`);
+  try {
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-all", new URL("run_tests.ts", import.meta.url).pathname, ...args],
+      env: { RABBITMQ_ROOT: root },
+      stdin: "null",
+    }).spawn();
+    Deno.exitCode = (await child.status).code;
+  } finally {
+    if (mounted) await run("umount", `${root}/proc`);
+  }
+}
+
+await runScript(main);
