@@ -3,68 +3,10 @@ import { toRpcError } from "./broker_error.ts";
 import { RpcError } from "./errors.ts";
 import { writeDirectly } from "./outgoing.ts";
 import { type Host, parseHosts } from "./host.ts";
-import { openLink, settlesWithin, socketOf, type TlsOptions } from "./link.ts";
+import { checkConnectOptions, CONNECT_TIMEOUT_MS, type ConnectOptions } from "./connect_options.ts";
+import type { ConnectionEvent } from "./events.ts";
+import { openLink, settlesWithin, socketOf } from "./link.ts";
 import { MAX_TIMEOUT_MS } from "./protocol.ts";
-
-/** How `connect` of both sides behaves. */
-export interface ConnectOptions {
-  /**
-   * How long one attempt to reach one host may take, in ms, from 1 to 2,147,483,647.
-   *
-   * @default {10_000}
-   */
-  readonly connectTimeout?: number;
-  /**
-   * How long `connect` keeps trying when no broker answers, in ms, from 0 to
-   * 2,147,483,647; at 0 every host is tried once. A broker that refuses (password,
-   * virtual host, TLS) ends it at once all the same.
-   *
-   * @default {0}
-   */
-  readonly waitForBroker?: number;
-  /**
-   * Seconds of silence after which the broker is asked for a sign of life, from 0 (never)
-   * to 65,535; the link counts as lost after about two of them
-   * (https://www.rabbitmq.com/docs/heartbeats).
-   *
-   * @default {10}
-   */
-  readonly heartbeat?: number;
-  /**
-   * The bounds of the wait before a reconnect, in ms: it doubles from `min` to
-   * `max`, and each wait is drawn at random below that ("full jitter").
-   *
-   * @default {{ min: 100, max: 3_000 }}
-   */
-  readonly backoff?: { readonly min: number; readonly max: number };
-  /**
-   * How long `close` waits for what is in progress, in ms, from 0 to 2,147,483,647.
-   *
-   * @default {30_000}
-   */
-  readonly drainTimeout?: number;
-  /** The connection's name in RabbitMQ's management pages; no more than 255 bytes. */
-  readonly name?: string;
-  /** Ends `connect` with `canceled` when it is aborted before there is a connection. */
-  readonly signal?: AbortSignal;
-  /** TLS material for `amqps:` URLs. */
-  readonly tls?: TlsOptions;
-}
-
-/** What a connection tells its owner. */
-export type ConnectionEvent =
-  /** A broker has taken the connection; `host` is its `host:port`. */
-  | { readonly type: "connected"; readonly host: string }
-  /** The connection is gone; it is made again. */
-  | { readonly type: "disconnected"; readonly error: RpcError }
-  /** The broker has closed a channel, for the reason given; it is opened again. */
-  | { readonly type: "channel_lost"; readonly error: RpcError }
-  /** What `error` says failed, a connection or a channel, is tried again after `delay` ms; `attempt` begins at 1. */
-  | { readonly type: "retrying"; readonly attempt: number; readonly delay: number; readonly error: RpcError }
-  /** The broker has stopped to read what is published, for a memory or disk alarm. */
-  | { readonly type: "blocked"; readonly reason: string }
-  /** The broker reads again. */
-  | { readonly type: "unblocked" };
 
 /** A channel to bring back after every loss. */
 export interface ChannelPlan {
@@ -92,9 +34,6 @@ interface Kept extends KeptChannel {
   opening: Promise<void> | undefined;
   error: RpcError | undefined;
 }
-
-/** How long one attempt to connect takes at the most, where no option says so, in ms. */
-export const CONNECT_TIMEOUT_MS = 10_000;
 
 /** How long a close handshake may take before the socket is cut, in ms. */
 const CLOSE_TIMEOUT_MS = 1_000;
@@ -137,7 +76,8 @@ export class Connection {
     options: ConnectOptions,
     notify: (event: ConnectionEvent) => void,
   ): Promise<Connection> {
-    const connection = new Connection(parseHosts(urls, options), options, notify);
+    checkConnectOptions(options);
+    const connection = new Connection(parseHosts(urls, options.heartbeat), options, notify);
     const giveUpAt = performance.now() + (options.waitForBroker ?? 0);
     const { signal } = options;
     const abort = (): void => connection.#ended.abort();

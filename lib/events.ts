@@ -1,4 +1,19 @@
-import type { ConnectionEvent } from "./connection.ts";
+import type { RpcError } from "./errors.ts";
+
+/** What a connection tells its owner. */
+export type ConnectionEvent =
+  /** A broker has taken the connection; `host` is its `host:port`. */
+  | { readonly type: "connected"; readonly host: string }
+  /** The connection is gone; it is made again. */
+  | { readonly type: "disconnected"; readonly error: RpcError }
+  /** The broker has closed a channel, for the reason given; it is opened again. */
+  | { readonly type: "channel_lost"; readonly error: RpcError }
+  /** What `error` says failed, a connection or a channel, is tried again after `delay` ms; `attempt` begins at 1. */
+  | { readonly type: "retrying"; readonly attempt: number; readonly delay: number; readonly error: RpcError }
+  /** The broker has stopped to read what is published, for a memory or disk alarm. */
+  | { readonly type: "blocked"; readonly reason: string }
+  /** The broker reads again. */
+  | { readonly type: "unblocked" };
 
 /** What a client tells about itself, besides how its calls end. */
 export type ClientEvent =

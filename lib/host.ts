@@ -1,23 +1,11 @@
 import type { Options } from "amqplib";
 import { checkInteger } from "./check.ts";
-import { MAX_TIMEOUT_MS } from "./protocol.ts";
 
 /** One host to connect to; `label` is what may be shown of it. */
 export interface Host {
   readonly label: string;
   readonly connect: Options.Connect;
   readonly external: boolean;
-}
-
-/** What of `ConnectOptions` is checked. */
-interface Checked {
-  readonly connectTimeout?: number;
-  readonly waitForBroker?: number;
-  readonly heartbeat?: number;
-  readonly backoff?: { readonly min: number; readonly max: number };
-  readonly drainTimeout?: number;
-  readonly name?: string;
-  readonly tls?: object;
 }
 
 /** The broker, where neither an argument nor the environment names one. */
@@ -76,23 +64,9 @@ function parseHost(url: unknown, index: number, heartbeat: number): Host {
  * The hosts of one cluster, in the order given.
  *
  * @throws {TypeError} If a URL is not an AMQP URL; the text never holds the URL.
- * @throws {RangeError} If an option is out of its bounds.
+ * @throws {RangeError} If a parameter of a URL is out of its bounds.
  */
-export function parseHosts(urls: string | readonly string[] | undefined, options: Checked): readonly Host[] {
-  const { connectTimeout = 1, waitForBroker = 0, heartbeat = 10, backoff = { min: 1, max: 1 }, drainTimeout = 0 } =
-    options;
-  checkInteger(connectTimeout, "connectTimeout", "connect", 1, MAX_TIMEOUT_MS);
-  checkInteger(waitForBroker, "waitForBroker", "connect", 0, MAX_TIMEOUT_MS);
-  checkInteger(heartbeat, "heartbeat", "connect", 0, 65_535);
-  checkInteger(drainTimeout, "drainTimeout", "connect", 0, MAX_TIMEOUT_MS);
-  checkInteger(backoff.min, "backoff.min", "connect", 1, MAX_TIMEOUT_MS);
-  checkInteger(backoff.max, "backoff.max", "connect", backoff.min, MAX_TIMEOUT_MS);
-  const { name = "", tls = {} } = options;
-  if (typeof name !== "string") throw new TypeError(`Cannot connect: 'name' must be a string, got ${typeof name}`);
-  if (new TextEncoder().encode(name).byteLength > 255) {
-    throw new RangeError("Cannot connect: 'name' must have at most 255 bytes");
-  }
-  if (typeof tls !== "object" || tls === null) throw new TypeError("Cannot connect: 'tls' must be an object");
+export function parseHosts(urls: string | readonly string[] | undefined, heartbeat: number = 10): readonly Host[] {
   const list: unknown = typeof urls === "string" ? [urls] : urls ?? [defaultUrl()];
   if (!Array.isArray(list)) throw new TypeError("Cannot connect: 'urls' must be a URL or a list of URLs");
   if (list.length === 0) throw new TypeError("Cannot connect: the list of URLs is empty");

@@ -1,6 +1,7 @@
 import type { ConfirmChannel, Message } from "amqplib";
 import { Confirms } from "./confirms.ts";
-import { backoffDelay, CONNECT_TIMEOUT_MS, type Connection, type KeptChannel } from "./connection.ts";
+import { CONNECT_TIMEOUT_MS } from "./connect_options.ts";
+import { backoffDelay, type Connection, type KeptChannel } from "./connection.ts";
 import { isChannelClosed } from "./broker_error.ts";
 import { RpcError } from "./errors.ts";
 import { encodeError, replyProperties, type RequestMeta, toBuffer } from "./protocol.ts";

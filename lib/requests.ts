@@ -1,7 +1,8 @@
 import type { ConfirmChannel, ConsumeMessage, Message } from "amqplib";
 import { isChannelClosed } from "./broker_error.ts";
 import { Confirms } from "./confirms.ts";
-import { CONNECT_TIMEOUT_MS, type Connection, type KeptChannel } from "./connection.ts";
+import { CONNECT_TIMEOUT_MS } from "./connect_options.ts";
+import type { Connection, KeptChannel } from "./connection.ts";
 import { RpcError } from "./errors.ts";
 import type { PendingCall } from "./pending.ts";
 import { DIRECT_REPLY_TO, requestProperties, toBuffer } from "./protocol.ts";

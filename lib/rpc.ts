@@ -27,6 +27,6 @@ export { type CallOptions, RpcClient, type RpcClientOptions } from "./rpc_client
 export { RpcServer, type RpcServerOptions, type ServeOptions } from "./rpc_server.ts";
 export type { Handler } from "./service.ts";
 export type { RequestContext } from "./running.ts";
-export type { ClientEvent, ServerEvent } from "./events.ts";
-export type { ConnectionEvent, ConnectOptions } from "./connection.ts";
+export type { ClientEvent, ConnectionEvent, ServerEvent } from "./events.ts";
+export type { ConnectOptions } from "./connect_options.ts";
 export type { TlsOptions } from "./link.ts";

@@ -1,7 +1,8 @@
 import type { ConsumeMessage, Message } from "amqplib";
 import { Cancels } from "./cancels.ts";
 import { decodeBody, encodeBody } from "./codec.ts";
-import { backoffDelay, Connection, type ConnectOptions } from "./connection.ts";
+import type { ConnectOptions } from "./connect_options.ts";
+import { backoffDelay, Connection } from "./connection.ts";
 import { settlesWithin } from "./link.ts";
 import { Looks } from "./looks.ts";
 import { RpcError, withOutcome } from "./errors.ts";

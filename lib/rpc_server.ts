@@ -1,4 +1,5 @@
-import { Connection, type ConnectOptions } from "./connection.ts";
+import type { ConnectOptions } from "./connect_options.ts";
+import { Connection } from "./connection.ts";
 import { settlesWithin } from "./link.ts";
 import { Deadlines, type Expiring } from "./deadlines.ts";
 import { toRpcError } from "./broker_error.ts";
