@@ -319,6 +319,11 @@ export class Connection {
   async #pause(attempt: number, error: RpcError, atMost = Infinity): Promise<void> {
     const delay = Math.min(backoffDelay(attempt, this.#backoff), atMost);
     this.#notify({ type: "retrying", attempt: attempt + 1, delay, error });
+    await this.sleep(delay);
+  }
+
+  /** Waits so many ms; a close ends it. */
+  async sleep(ms: number): Promise<void> {
     const { signal } = this.#ended;
     await new Promise<void>((resolve) => {
       const done = (): void => {
@@ -326,7 +331,7 @@ export class Connection {
         signal.removeEventListener("abort", done);
         resolve();
       };
-      const timer = setTimeout(done, delay);
+      const timer = setTimeout(done, ms);
       signal.addEventListener("abort", done);
       if (signal.aborted) done();
     });

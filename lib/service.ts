@@ -90,7 +90,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     this.#kept = await this.#host.connection.keep({
       action: `serve "${this.queue}"`,
       setup: async (channel) => {
-        if (this.#deleted) await new Promise((resolve) => setTimeout(resolve, ABSENCE_MS));
+        if (this.#deleted) await this.#host.connection.sleep(ABSENCE_MS);
         this.#deleted = false;
         await this.#declare();
         await channel.prefetch(prefetch);
