@@ -61,9 +61,14 @@ function readSettings(): { readonly calls: number; readonly rate: number } {
   return { calls: Math.ceil(positive(minutes, "minutes") * 60 * perSecond), rate: perSecond };
 }
 
+/** A soak that is shorter than its warm-up should be is still judged. */
+function warmUpOf(calls: number): number {
+  return Math.min(WARM_UP_CALLS, Math.floor(calls / 2));
+}
+
 /** Compares the first tenth of what followed the warm-up with the last. */
 function judge(seconds: readonly Second[], calls: number): readonly Verdict[] {
-  const warmUp = Math.min(WARM_UP_CALLS, calls / 2);
+  const warmUp = warmUpOf(calls);
   const warm = seconds.filter(({ client }) => client.calls >= warmUp && !client.done);
   const tenth = Math.max(1, Math.floor(warm.length / 10));
   const compare = (figure: (second: Second) => number): readonly [number, number] => [
@@ -82,12 +87,12 @@ function judge(seconds: readonly Second[], calls: number): readonly Verdict[] {
   const rss = (before: number): number => before * MAX_RSS_GROWTH;
   const same = (before: number): number => before;
   return [
-    verdict("RSS of the client", "MB", ({ client }) => client.usage.rss / 1e6, rss),
-    verdict("RSS of the server", "MB", ({ server }) => server.usage.rss / 1e6, rss),
+    verdict("RSS of the client", " MB", ({ client }) => client.usage.rss / 1e6, rss),
+    verdict("RSS of the server", " MB", ({ server }) => server.usage.rss / 1e6, rss),
     verdict("handles of the client", "", ({ client }) => client.usage.handles, same),
     verdict("handles of the server", "", ({ server }) => server.usage.handles, same),
     verdict("pending calls", "", ({ client }) => client.pending, (before) => before * MAX_SWING + SLACK.pending),
-    verdict("p99", "ms", ({ client }) => client.p99, (before) => before * MAX_SWING + SLACK.p99),
+    verdict("p99", " ms", ({ client }) => client.p99, (before) => before * MAX_SWING + SLACK.p99),
   ];
 }
 
@@ -123,10 +128,11 @@ async function soak({ calls, rate }: { readonly calls: number; readonly rate: nu
     if (clientSaid.done) break;
   }
   const verdicts = judge(seconds, calls);
-  console.log(`\nFrom the first seconds after ${WARM_UP_CALLS.toLocaleString("en")} calls to the last:`);
+  console.log(`\nFrom the first seconds after ${warmUpOf(calls).toLocaleString("en")} calls to the last:`);
   for (const { what, before, after, unit, good } of verdicts) {
-    const grown = before === after ? "" : ` (${((after / before - 1) * 100).toFixed(1)} %)`;
-    console.log(`${what}: ${before.toFixed(1)} to ${after.toFixed(1)} ${unit}${grown}: ${good ? "pass" : "GREW"}`);
+    const figures = [before, after].map((value) => `${Math.round(value * 10) / 10}${unit}`);
+    const grown = before === after || before === 0 ? "" : ` (${((after / before - 1) * 100).toFixed(1)} %)`;
+    console.log(`${what}: ${figures.join(" to ")}${grown}: ${good ? "pass" : "GREW"}`);
   }
   return verdicts.every(({ good }) => good) ? 0 : 1;
 }

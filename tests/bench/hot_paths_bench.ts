@@ -1,0 +1,70 @@
+/**
+ * What profiles of the bench named, each beside the plain way: `deno bench tests/bench/hot_paths_bench.ts`.
+ *
+ * @module
+ */
+
+import { Buffer } from "node:buffer";
+import { Deadlines } from "../../lib/deadlines.ts";
+import { encodePublish } from "../../lib/frames.ts";
+import { CallIds } from "../../lib/pending.ts";
+import { text } from "../../lib/rpc.ts";
+
+const codec = text();
+const body = Buffer.from("42");
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+Deno.bench("a short text, by our codec", { group: "text", baseline: true }, () => {
+  codec.decode(codec.encode("42"));
+});
+
+Deno.bench("a short text, by TextEncoder and TextDecoder", { group: "text" }, () => {
+  decoder.decode(encoder.encode("42"));
+});
+
+const ids = new CallIds();
+const byNumber = new Map<number, string>();
+const byId = new Map<string, string>();
+
+Deno.bench("a call found by the number in its id", { group: "ids", baseline: true }, () => {
+  const number = ids.next();
+  byNumber.set(number, "");
+  byNumber.delete(ids.numberOf(ids.idOf(number)));
+});
+
+Deno.bench("a call found by a UUID", { group: "ids" }, () => {
+  const id = crypto.randomUUID();
+  byId.set(id, "");
+  byId.delete(Buffer.from(id).toString());
+});
+
+const deadlines = new Deadlines(() => {});
+const TIMEOUT = 30_000;
+
+Deno.bench("a deadline, on a timer for all", { group: "deadline", baseline: true }, () => {
+  const item = { deadline: performance.now() + TIMEOUT };
+  deadlines.add(item, TIMEOUT);
+  deadlines.delete(item, TIMEOUT);
+});
+
+Deno.bench("a deadline, on a timer of its own", { group: "deadline" }, () => {
+  clearTimeout(setTimeout(() => {}, TIMEOUT));
+});
+
+const frames = Buffer.alloc(1024);
+const fields = {
+  exchange: "",
+  routingKey: "rpc_queue",
+  mandatory: true,
+  contentType: "text/plain",
+  deliveryMode: 1,
+  correlationId: ids.idOf(1),
+  replyTo: "amq.gen-0123456789abcdefABCDEF",
+  expiration: String(TIMEOUT),
+  messageId: ids.idOf(1),
+};
+
+Deno.bench("the frames of a request", () => {
+  encodePublish(frames, 0, 1, fields, body);
+});
