@@ -1,7 +1,7 @@
 import { assertEquals, assertLess } from "@std/assert";
 import { Broker } from "../support/broker.ts";
 import { permitted } from "../support/lab.ts";
-import { type Field, scenario, type Shown } from "../support/load.ts";
+import { type Field, goesOn, scenario, type Shown } from "../support/load.ts";
 import { waitFor } from "../support/live.ts";
 
 /** Three nodes: the client is on the first, the servers are on the others; the queues' leaders are on the second. */
@@ -73,24 +73,24 @@ function soon({ gap }: Shown): void {
   assertLess(gap, 1_000);
 }
 
-test("the leader's node killed with SIGKILL", async ({ queues, load }, cluster) => {
+test("the leader's node killed with SIGKILL", async (field, cluster) => {
+  const { queues } = field;
   await inSync(cluster, queues);
   const [, second] = cluster;
   assertEquals(await leaders(cluster, queues), Array(3).fill(second.nodename));
   await second.kill();
-  const { done } = load;
-  await waitFor("the load goes on", () => load.done > done + 200, 20_000);
+  await goesOn(field, 200);
   await second.startAgain();
   await inSync(cluster, queues);
 }, soon);
 
-test("the leader's node cut off as a minority", async ({ queues, load }, cluster) => {
+test("the leader's node cut off as a minority", async (field, cluster) => {
+  const { queues } = field;
   await inSync(cluster, queues);
   const [, second] = cluster;
   assertEquals(await leaders(cluster, queues), Array(3).fill(second.nodename));
   await partition(cluster, second, true);
-  const { done } = load;
-  await waitFor("the load goes on", () => load.done > done + 200, 20_000);
+  await goesOn(field, 200);
   await partition(cluster, second, false);
   await inSync(cluster, queues);
 }, soon);

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { Broker } from "../support/broker.ts";
 import { at, clearAlarm, closeConnections, permitted, raiseAlarm } from "../support/lab.ts";
-import { type Field, KINDS, scenario, type Shown } from "../support/load.ts";
+import { type Field, goesOn, KINDS, scenario, type Shown } from "../support/load.ts";
 import { deleteQueue, type Relay, relay, waitFor } from "../support/live.ts";
 
 /** A node of a test's own, and what stands between it and its peers. */
@@ -85,11 +85,11 @@ test("Links cut, three times", async ({ events }, { clientLink, serverLink }) =>
 });
 
 // RabbitMQ 3.10 closes the connection of who publishes just then with 541 INTERNAL_ERROR, so that losses are part of it.
-test("Queues deleted, three times", async ({ queues, load }, { broker }) => {
+test("Queues deleted, three times", async (field, { broker }) => {
+  const { queues } = field;
   for (let round = 0; round < 3; round++) {
     for (const queue of queues) await deleteQueue(broker.url, queue);
-    const { done } = load;
-    await waitFor("the load goes on", () => load.done > done + 50, 60_000);
+    await goesOn(field, 50);
   }
 });
 
@@ -111,13 +111,13 @@ test("One of two servers killed with SIGKILL every second for 30 s", async ({ se
   }
 });
 
-test("Both servers restarted, one after the other", async ({ servers, replace, load }) => {
+test("Both servers restarted, one after the other", async (field) => {
+  const { servers, replace } = field;
   for (const index of [0, 1]) {
     servers[index]?.kill("SIGTERM");
     assertEquals([await servers[index]?.ended, servers[index]?.stderr], [0, ""]);
     await replace(index);
-    const { done } = load;
-    await waitFor("the load goes on", () => load.done > done + 50, 60_000);
+    await goesOn(field, 50);
   }
 }, (shown) => {
   noFailure(shown);

@@ -113,7 +113,8 @@ export async function admit(broker: Broker): Promise<void> {
 
 /** Raises the memory alarm: publishers are blocked from now on. */
 export async function raiseAlarm(broker: Broker): Promise<void> {
-  await broker.eval("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []})");
+  // To set it is asynchronous; once it is told of, every connection has been, before what it reads next.
+  await broker.eval("rabbit_alarm:set_alarm({{resource_limit, memory, node()}, []}), rabbit_alarm:get_alarms()");
 }
 
 /** Ends the memory alarm. */

@@ -133,6 +133,19 @@ export interface Field {
   replace(index: number): Promise<void>;
 }
 
+/** Waits until calls of every kind end well again. */
+export async function goesOn({ load, servers }: Pick<Field, "load" | "servers">, more: number): Promise<void> {
+  const { done } = load;
+  try {
+    await waitFor("calls of every kind end well", () => load.done > done + more, 60_000);
+  } catch (cause) {
+    const stats = await Promise.all(
+      servers.map(async (server) => ({ ...await server.stats(), stderr: server.stderr })),
+    );
+    throw new Error(`The load does not go on: ${load.state}; servers: ${JSON.stringify(stats)}`, { cause });
+  }
+}
+
 /** How a scenario is to be. */
 export interface Scenario {
   /** Any node of the cluster. */
@@ -245,12 +258,12 @@ export async function scenario(name: string, how: Scenario): Promise<Shown> {
   await using client = await RpcClient.connect(clientUrls, { ...clientOptions, onEvent: events.onEvent });
 
   using warm = startLoad(client, queue, 200);
-  await waitFor("the load runs", () => warm.done > 500, 60_000);
+  await goesOn({ load: warm, servers }, 500);
   await warm.stop();
   const before = await settle(how, client, { servers, queues });
 
   using load = startLoad(client, queue, 200);
-  await waitFor("the load runs", () => load.done > 100, 60_000);
+  await goesOn({ load, servers }, 100);
   await how.fault({
     servers,
     events,
@@ -260,8 +273,7 @@ export async function scenario(name: string, how: Scenario): Promise<Shown> {
       servers[index] = await startServer(configOf(index));
     },
   });
-  const { done } = load;
-  await waitFor("the load goes on", () => load.done > done + ENOUGH, 60_000);
+  await goesOn({ load, servers }, ENOUGH);
   const tallies = await load.stop();
   const after = await settle(how, client, { servers, queues });
 
