@@ -11,6 +11,8 @@ export class Confirms<Item> {
   readonly #open = new Map<number, Item>();
   #lastTag = 0;
   #confirmedUpTo = 0;
+  /** When the broker confirmed something last, or when there was nothing left to confirm. */
+  #progressAt = 0;
 
   /** @param settled Hears of each item once, when the broker has it, or has refused it. */
   constructor(settled: (item: Item, refused: boolean) => void) {
@@ -26,6 +28,7 @@ export class Confirms<Item> {
 
   /** Notes what was just published. */
   add(item: Item): void {
+    if (this.#open.size === 0) this.#progressAt = performance.now();
     this.#open.set(++this.#lastTag, item);
   }
 
@@ -41,7 +44,13 @@ export class Confirms<Item> {
     return items;
   }
 
+  /** For how long the broker has confirmed nothing though there was something to confirm, in ms. */
+  get silence(): number {
+    return this.#open.size === 0 ? 0 : performance.now() - this.#progressAt;
+  }
+
   #settle(tag: number, multiple: boolean, refused: boolean): void {
+    this.#progressAt = performance.now();
     for (let at = multiple ? this.#confirmedUpTo + 1 : tag; at <= tag; at++) {
       const item = this.#open.get(at);
       if (item === undefined) continue;

@@ -322,6 +322,11 @@ export class Connection {
     await this.sleep(delay);
   }
 
+  /** Gives up a link that answers no more, whatever its heartbeats say; it is made again. */
+  abandon(why: string): void {
+    if (this.#model !== undefined) socketOf(this.#model)?.destroy(new Error(why));
+  }
+
   /** Waits so many ms; a close ends it. */
   async sleep(ms: number): Promise<void> {
     const { signal } = this.#ended;

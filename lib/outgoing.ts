@@ -3,8 +3,10 @@ import type { Duplex } from "node:stream";
 import type { ChannelModel } from "amqplib";
 import { encodePublish, isPlain, type PublishFields, sizeOfPublish } from "./frames.ts";
 
-/** So much may wait, in bytes, before writers are told to wait as well. */
-const FULL = 64 * 1024;
+/** So much may wait, here and in the socket, in bytes, before writers are told to wait as well. */
+const FULL = 512 * 1024;
+/** How much is gathered in place; more than that takes new memory for the turn. */
+const GATHERED = 64 * 1024;
 /** What is larger is not worth another copy. */
 const LARGE = 8 * 1024;
 
@@ -15,7 +17,7 @@ const LARGE = 8 * 1024;
 class Outgoing {
   readonly #socket: Duplex;
   readonly #waiting = new Set<Duplex>();
-  #bytes: Buffer = Buffer.allocUnsafeSlow(FULL);
+  #bytes: Buffer = Buffer.allocUnsafeSlow(GATHERED);
   #length = 0;
   #flushing = false;
   #corked = false;
@@ -48,7 +50,7 @@ class Outgoing {
   }
 
   #hasRoom(buffer: Duplex): boolean {
-    if (this.#length < FULL && !this.#socket.writableNeedDrain) return true;
+    if (this.#length + this.#socket.writableLength < FULL) return true;
     this.#waiting.add(buffer);
     return false;
   }
@@ -94,7 +96,7 @@ class Outgoing {
     if (!this.#socket.writable) return;
     const bytes = Buffer.allocUnsafeSlow(length);
     this.#bytes.copy(bytes, 0, 0, length);
-    if (this.#bytes.length > 2 * FULL) this.#bytes = Buffer.allocUnsafeSlow(FULL);
+    if (this.#bytes.length > 8 * GATHERED) this.#bytes = Buffer.allocUnsafeSlow(GATHERED);
     this.#socket.write(bytes);
   }
 

@@ -4,6 +4,7 @@ import { Confirms } from "./confirms.ts";
 import { CONNECT_TIMEOUT_MS } from "./connect_options.ts";
 import type { Connection, KeptChannel } from "./connection.ts";
 import { RpcError } from "./errors.ts";
+import { settlesWithin } from "./link.ts";
 import type { PendingCall } from "./pending.ts";
 import { DIRECT_REPLY_TO, requestProperties, toBuffer } from "./protocol.ts";
 
@@ -38,10 +39,25 @@ export class Requests {
   #replyTo: string | undefined;
   /** Whether the socket takes no more for now. */
   #full = false;
+  #watch: ReturnType<typeof setInterval> | undefined;
+  #asking = false;
 
-  constructor(connection: Connection, listener: RequestListener) {
+  /**
+   * @param connection Where requests go.
+   * @param listener Hears what comes of them.
+   * @param patience How long the broker may confirm nothing before it is asked for a sign of life, in ms; 0 for ever.
+   */
+  constructor(connection: Connection, listener: RequestListener, patience: number) {
     this.#connection = connection;
     this.#listener = listener;
+    if (patience === 0) return;
+    this.#watch = setInterval(() => this.#checkProgress(patience), patience / 2);
+    this.#watch.unref();
+  }
+
+  /** Ends the watch over the broker's confirms. */
+  close(): void {
+    clearInterval(this.#watch);
   }
 
   /** Opens the channels, replies first: none may come before it can be heard. */
@@ -112,6 +128,24 @@ export class Requests {
       if (this.#full) break;
       this.#waiting.delete(call);
       if (!call.over) this.send(call);
+    }
+  }
+
+  /**
+   * RabbitMQ 3.10 can stop to read a connection for good when a queue is deleted under load, while its heartbeats
+   * go on (its channel waits for credit from the queue that is gone). So the link counts as lost after as long as a
+   * lost heartbeat takes: half of it in silence, the other half without an answer.
+   */
+  async #checkProgress(patience: number): Promise<void> {
+    const excused = this.#asking || this.#connection.blocked !== undefined || this.#publisher?.current === undefined;
+    if (excused || this.#confirms.silence < patience) return;
+    this.#asking = true;
+    const channel = this.#publisher?.current;
+    const asked = this.#connection.borrow("ask the broker for a sign of life", () => Promise.resolve());
+    const answered = await settlesWithin(asked, patience);
+    this.#asking = false;
+    if (!answered && this.#publisher?.current === channel && this.#connection.blocked === undefined) {
+      this.#connection.abandon(`the broker has confirmed nothing for ${Math.round(this.#confirms.silence)} ms`);
     }
   }
 

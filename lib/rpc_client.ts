@@ -114,7 +114,7 @@ export class RpcClient implements AsyncDisposable {
       requestsLost: (calls, error) => this.#lose(calls, error),
       repliesLost: (error) => this.#lose(this.#pending.values(), error),
       writable: () => this.#cancels.flush(),
-    });
+    }, 1_000 * (options.heartbeat ?? 10));
     this.#looks = new Looks(connection);
     this.#cancels = new Cancels(connection);
     this.#pending = new PendingCalls({
@@ -152,6 +152,7 @@ export class RpcClient implements AsyncDisposable {
       await client.#requests.open(replies, options.connectTimeout);
       return client;
     } catch (error) {
+      client.#requests.close();
       await connection.close();
       throw error;
     }
@@ -232,6 +233,7 @@ export class RpcClient implements AsyncDisposable {
       this.#fail(call, "canceled", "the client was closed before it ended");
     }
     this.#pending.close();
+    this.#requests.close();
     await this.#cancels.close();
     await this.#connection.close();
   }
