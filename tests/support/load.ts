@@ -39,12 +39,27 @@ const PAUSE = 20;
 class Tally {
   readonly right: number[] = [];
   readonly failures: Failure[] = [];
-  /** The longest time without a call that ended well, in ms. */
+  /** The longest time without a call that ended well, while the load was steady, in ms. */
   longestGap = 0;
+  /** How long the slowest call that ended well took, in ms. */
+  slowest = 0;
   #last = performance.now();
+  #steady = true;
 
-  succeed(n: number): void {
+  succeed(n: number, began: number): void {
     this.right.push(n);
+    this.slowest = Math.max(this.slowest, performance.now() - began);
+    this.#measure();
+  }
+
+  /** The load ends: the last calls are no steady load. */
+  end(): void {
+    this.#measure();
+    this.#steady = false;
+  }
+
+  #measure(): void {
+    if (!this.#steady) return;
     const now = performance.now();
     this.longestGap = Math.max(this.longestGap, now - this.#last);
     this.#last = now;
@@ -87,10 +102,11 @@ export function startLoad(client: RpcClient, queue: string, width: number, optio
     const called = procedureOf(queue, kind, options);
     while (!stopped) {
       const n = next++;
+      const began = performance.now();
       try {
         const result = await client.call(called, n, { timeout: TIMEOUT });
         assertEquals(result, 2 * n);
-        tallies[kind].succeed(n);
+        tallies[kind].succeed(n, began);
       } catch (error) {
         if (!(error instanceof RpcError)) throw error;
         const { code, outcome, message } = error;
@@ -112,6 +128,7 @@ export function startLoad(client: RpcClient, queue: string, width: number, optio
     },
     async stop() {
       stopped = true;
+      for (const kind of KINDS) tallies[kind].end();
       await lanes;
       return tallies;
     },
@@ -284,9 +301,11 @@ export async function scenario(name: string, how: Scenario): Promise<Shown> {
     `${name}: ${calls} calls; idempotent ${tallies.true.right.length} right${tallies.true.errors}; ` +
       `absent ${tallies.absent.right.length} right${tallies.absent.errors}; ` +
       `at most once ${tallies.false.right.length} right${tallies.false.errors}; ` +
-      `longest gap ${(gap / 1000).toFixed(2)} s; heap of the client ${mega(before.clientHeap)} -> ${
-        mega(after.clientHeap)
-      } MB, of a server ${mega(before.serverHeap)} -> ${mega(after.serverHeap)} MB`,
+      `longest gap ${(gap / 1000).toFixed(2)} s, slowest call ${
+        (tallies.true.slowest / 1000).toFixed(2)
+      } s; heap of the client ${mega(before.clientHeap)} -> ${mega(after.clientHeap)} MB, of a server ${
+        mega(before.serverHeap)
+      } -> ${mega(after.serverHeap)} MB`,
   );
   await judge(log, queue, tallies);
   assert(after.clientHeap < before.clientHeap + MAY_GROW, `the client's heap grew to ${mega(after.clientHeap)} MB`);
