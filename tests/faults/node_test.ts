@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertLess } from "@std/assert";
+import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { Broker } from "../support/broker.ts";
 import { at, clearAlarm, closeConnections, permitted, raiseAlarm } from "../support/lab.ts";
 import { type Field, goesOn, KINDS, scenario, type Shown } from "../support/load.ts";
@@ -93,12 +93,15 @@ test("Queues deleted, three times", async (field, { broker }) => {
   }
 });
 
-test("Memory alarm for 5 s", async ({ events }, { broker }) => {
+test("Memory alarm for 5 s", async (_field, { broker }) => {
   await raiseAlarm(broker);
   await sleep(5_000);
   await clearAlarm(broker);
-  assert(events.of("blocked").length > 0);
-}, noFailure);
+}, (shown) => {
+  noFailure(shown);
+  // Whether the client itself is blocked is chance: all of its calls may wait for servers that are.
+  assertGreater(shown.gap, 4_000);
+});
 
 test("One of two servers killed with SIGKILL every second for 30 s", async ({ servers, replace }) => {
   for (let second = 0; second < 30; second++) {
