@@ -76,7 +76,8 @@ export class Running implements RequestContext {
       this.#controller = new AbortController();
       if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
       else if (this.endsAt !== Infinity && !this.#ended) {
-        const left = Math.min(Math.max(0, this.endsAt - performance.now()), MAX_TIMEOUT_MS);
+        // A timer drops the fraction, but nobody is to be told early.
+        const left = Math.min(Math.max(0, Math.ceil(this.endsAt - performance.now())), MAX_TIMEOUT_MS);
         this.#timer = setTimeout(() => {
           this.abort(deadlineError());
         }, left);

@@ -302,7 +302,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   #finish(running: Running, reply: Answer): void {
     running.end();
     const why = running.whyAborted;
-    if (why === "canceled" || running.endsAt <= performance.now()) {
+    if (why === "canceled" || why === "deadline_exceeded" || running.endsAt <= performance.now()) {
       this.#tell(why === "canceled" ? "canceled_request" : "expired_request", running);
       this.#end(running);
     } else if (why === "unavailable" && reply instanceof RpcError) {
