@@ -41,7 +41,6 @@ async function makeRoot(suite: string): Promise<string> {
   await Deno.remove(root, { recursive: true }).catch(() => {});
   await Deno.mkdir(root, { recursive: true });
   await run("debootstrap", "--variant=minbase", "--include=rabbitmq-server", suite, root, await findMirror());
-  await Deno.writeTextFile(`${root}/etc/hosts`, "127.0.0.1 localhost\n");
   await Deno.writeTextFile(`${root}/.ready`, "");
   return root;
 }
@@ -51,6 +50,8 @@ async function main(): Promise<void> {
   const suite = SUITES[version];
   if (suite === undefined) throw new SetupError(`Want one of ${Object.keys(SUITES).join(", ")}, got "${version}"`);
   const root = await makeRoot(suite);
+  // RabbitMQ 4 asks for this machine's address now and then, and a connection waits until DNS has given up.
+  await Deno.writeTextFile(`${root}/etc/hosts`, `127.0.0.1 localhost ${Deno.hostname()}\n`);
   const mounted = !await exists(`${root}/proc/self`);
   if (mounted) await run("mount", "-t", "proc", "proc", `${root}/proc`);
   try {
