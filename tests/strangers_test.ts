@@ -3,7 +3,7 @@ import { Buffer } from "node:buffer";
 import type { ConsumeMessage, Options } from "amqplib";
 import { bytes, type Codec, integer, json, procedure, RpcError, RpcServer, text } from "../lib/rpc.ts";
 import { live, plainCall, queueInfo, waitFor, withChannel } from "./support/live.ts";
-import { connectClient, failure, heard, pair, plainServer, startServer, texts, told } from "./support/pair.ts";
+import { aborted, connectClient, failure, heard, pair, plainServer, startServer, texts, told } from "./support/pair.ts";
 
 for (const replies of ["queue", "direct"] as const) {
   live(`A duplicate of a reply is dropped and counted, with replies: "${replies}"`, async ({ url, queue }) => {
@@ -251,3 +251,18 @@ function silence(): Disposable {
   console.error = () => {};
   return { [Symbol.dispose]: () => console.error = error };
 }
+
+live("Nothing is sent of what a handler gives that was told to stop at the deadline", async ({ url, queue }) => {
+  await using server = await startServer(url, texts(queue), async (_request, { signal }) => {
+    await aborted(signal);
+    return "half of it";
+  }, { prefetch: 100 });
+  // A plain client sends no cancels, so that the deadline alone stops the handlers.
+  await withChannel(url, async (channel) => {
+    const { queue: replyTo } = await channel.assertQueue("", { exclusive: true });
+    for (let n = 0; n < 100; n++) channel.sendToQueue(queue, Buffer.from(""), { replyTo, expiration: "500" });
+    await waitFor("all have expired", () => told(server, "expired_request").length === 100);
+    assertEquals(server.pending, 0);
+    assertEquals((await channel.checkQueue(replyTo)).messageCount, 0);
+  });
+});
