@@ -148,6 +148,8 @@ export interface Field {
   readonly queues: readonly string[];
   /** Starts a server in the place of one that has ended. */
   replace(index: number): Promise<void>;
+  /** Makes one more idempotent call, and waits for its result. */
+  callOnce(): Promise<void>;
 }
 
 /** Waits until calls of every kind end well again. */
@@ -288,6 +290,10 @@ export async function scenario(name: string, how: Scenario): Promise<Shown> {
     queues,
     replace: async (index) => {
       servers[index] = await startServer(configOf(index));
+    },
+    callOnce: async () => {
+      const n = next++;
+      assertEquals(await client.call(procedureOf(queue, "true", {}), n, { timeout: TIMEOUT }), 2 * n);
     },
   });
   await goesOn({ load, servers }, ENOUGH);
