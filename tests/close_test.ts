@@ -1,0 +1,134 @@
+import type { ChannelModel } from "amqplib";
+import { assert, assertEquals, assertLess } from "@std/assert";
+import { type ClientEvent, RpcClient, type RpcClientOptions, RpcServer, type ServerEvent } from "../lib/rpc.ts";
+import { socketOf } from "../lib/link.ts";
+import { admit, at, closeConnections, double, lab, listen, refuse, SOON } from "./support/lab.ts";
+import { queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
+import { failure } from "./support/pair.ts";
+
+const test = lab();
+
+const STALLED: readonly RpcClientOptions[] = [{}, { replies: "direct" }];
+
+for (const options of STALLED) {
+  test(`RpcClient.close() does not hang on a stalled link (${JSON.stringify(options)})`, async ({ broker, url, queue }) => {
+    await withChannel(url, (channel) => channel.assertQueue(queue));
+    await using link = relay(broker.port);
+    const client = await RpcClient.connect(at(link.port), { ...options, drainTimeout: 100, onEvent: () => {} });
+    const call = failure(client.call(double(queue), 1));
+    await waitFor("the request is in the queue", async () => (await queueInfo(url, queue))?.messages === 1);
+    link.stall();
+    const began = performance.now();
+    await client.close();
+    // The drain, and a second each for the channels' and the connection's goodbye.
+    assertLess(performance.now() - began, 4_000);
+    assertEquals([(await call).code, client.pending], ["canceled", 0]);
+  });
+}
+
+test("RpcServer.close() does not hang on a stalled link, and the request goes elsewhere", async ({ broker, url, queue }) => {
+  await using link = relay(broker.port);
+  const server = await RpcServer.connect(at(link.port), { drainTimeout: 100, onEvent: () => {} });
+  const started = Promise.withResolvers<void>();
+  await server.serve(double(queue), async (n, { signal }) => {
+    started.resolve();
+    await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+    return n;
+  });
+  await using client = await RpcClient.connect(url);
+  const call = client.call(double(queue), 21);
+  await started.promise;
+  link.stall();
+  const began = performance.now();
+  await server.close();
+  assertLess(performance.now() - began, 4_000);
+  link.cut();
+  await using other = await RpcServer.connect(url);
+  await other.serve(double(queue), (n) => 2 * n);
+  assertEquals(await call, 42);
+});
+
+test("close() ends a client and a server that have no connection at once", async ({ broker, url, queue }) => {
+  const heard = { client: listen<ClientEvent>(), server: listen<ServerEvent>() };
+  const backoff = { min: 60_000, max: 60_000 };
+  const server = await RpcServer.connect(url, { backoff, onEvent: heard.server.onEvent });
+  await server.serve(double(queue), (n) => n);
+  const client = await RpcClient.connect(url, { backoff, onEvent: heard.client.onEvent });
+  await refuse(broker);
+  try {
+    await closeConnections(broker);
+    await waitFor(
+      "both notice",
+      () => [heard.client, heard.server].every((events) => events.losses === 1),
+    );
+    const began = performance.now();
+    await Promise.all([client.close(), server.close()]);
+    assertLess(performance.now() - began, 1_000);
+  } finally {
+    await admit(broker);
+  }
+});
+
+test("close() during a reconnect that gets no answer ends it", async ({ broker, url }) => {
+  await using link = relay(broker.port);
+  const events = listen<ClientEvent>();
+  const client = await RpcClient.connect(at(link.port), { backoff: SOON, onEvent: events.onEvent });
+  link.stall();
+  link.cut();
+  await waitFor("the client tries again", () => link.accepted === 2);
+  const began = performance.now();
+  await client.close();
+  assertLess(performance.now() - began, 1_000);
+  assertEquals(events.of("connected").length, 1);
+  assert(await queueInfo(url, "lab.none") === undefined);
+});
+
+/** A process that connects, says so, and closes when its link has stalled; it must then end by itself. */
+const CLOSES = `
+  const [side, url, queue] = Deno.args;
+  const { integer, procedure, RpcClient, RpcServer } = await import(new URL("lib/rpc.ts", ROOT).href);
+  const called = procedure({ queue, queueType: "classic", request: integer(), reply: integer() });
+  const options = { drainTimeout: 100, onEvent: () => {} };
+  const peer = await (side === "client" ? RpcClient : RpcServer).connect(url, options);
+  if (side === "client") peer.call(called, 1).catch(() => {});
+  else await peer.serve(called, () => new Promise(() => {}));
+  console.log("connected");
+  await Deno.stdin.readable.getReader().read();
+  await peer.close();
+  console.log("closed");
+`;
+
+for (const side of ["client", "server"]) {
+  test(`A ${side} that was closed on a stalled link leaves no process alive`, async ({ broker, url, queue }) => {
+    await withChannel(url, (channel) => channel.assertQueue(queue, { durable: true }));
+    await using link = relay(broker.port);
+    const code = `const ROOT = ${JSON.stringify(new URL("../", import.meta.url).href)};${CLOSES}`;
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--quiet", code, side, at(link.port), queue],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    let printed = "";
+    const reading = (async () => {
+      for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) printed += text;
+    })();
+    await waitFor("it is connected", () => printed.includes("connected"), 20_000);
+    link.stall();
+    const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
+    await child.stdin.close();
+    const { code: exitCode, signal } = await child.status;
+    clearTimeout(timer);
+    await reading;
+    assertEquals([exitCode, signal, printed], [0, null, "connected\nclosed\n"]);
+  });
+}
+
+Deno.test("socketOf() gives nothing where amqplib has no socket to give", () => {
+  const models: readonly unknown[] = [
+    { connection: {} },
+    { connection: { stream: undefined } },
+    { connection: { stream: { write() {} } } },
+  ];
+  for (const model of models) assertEquals(socketOf(model as ChannelModel), undefined);
+});
