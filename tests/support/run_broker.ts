@@ -44,18 +44,19 @@ function usageError(message: string): void {
 
 async function main(): Promise<void> {
   const unknown: string[] = [];
-  const { help, port } = parseArgs(Deno.args, {
+  const { help, port: asked } = parseArgs(Deno.args, {
     boolean: ["help"],
     string: ["port"],
     unknown: (argument) => void unknown.push(argument),
   });
   if (help) return console.log(HELP);
   if (unknown.length > 0) return usageError(`Unexpected argument "${unknown[0]}": want --port or --help`);
-  if (port === undefined) {
+  if (asked === undefined) {
     if (isFree(DEFAULT_PORT)) return await runBroker(DEFAULT_PORT);
     console.error(`Port ${DEFAULT_PORT} is taken`);
     return await runBroker(freePort());
   }
+  const port = String(asked);
   if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535) {
     return usageError(`Invalid value "${port}" for --port: want a number from 1 to 65535`);
   }

@@ -76,7 +76,7 @@ function exportedNames(code: string): string[] {
   return Array.from(code.matchAll(/^export (?:async )?(?:function\*?|class|const) (\w+)/gm), (match) => match[1] ?? "");
 }
 
-/** Where `any` would hide an error, or would itself be one under `strict`, the name's true signature. */
+/** The true signature of what is used; what has none here is `unknown`, so that its use fails the check. */
 const SIGNATURES: Readonly<Record<string, string>> = {
   AssertionError: "export declare class AssertionError extends Error {}",
   assert: "export declare function assert(expr: unknown, msg?: string): asserts expr;",
@@ -91,24 +91,26 @@ const SIGNATURES: Readonly<Record<string, string>> = {
   assertGreater: "export declare function assertGreater<T>(actual: T, expected: T, msg?: string): void;",
   assertGreaterOrEqual: "export declare function assertGreaterOrEqual<T>(actual: T, expected: T, msg?: string): void;",
   assertInstanceOf:
-    "export declare function assertInstanceOf<T extends abstract new (...args: any[]) => any>(actual: unknown, expectedType: T, msg?: string): asserts actual is InstanceType<T>;",
+    "export declare function assertInstanceOf<T extends abstract new (...args: never[]) => unknown>(actual: unknown, expectedType: T, msg?: string): asserts actual is InstanceType<T>;",
   assertIsError:
-    "export declare function assertIsError<E extends Error = Error>(error: unknown, ErrorClass?: abstract new (...args: any[]) => E, msgMatches?: string | RegExp, msg?: string): asserts error is E;",
+    "export declare function assertIsError<E extends Error = Error>(error: unknown, ErrorClass?: abstract new (...args: never[]) => E, msgMatches?: string | RegExp, msg?: string): asserts error is E;",
   assertLess: "export declare function assertLess<T>(actual: T, expected: T, msg?: string): void;",
   assertLessOrEqual: "export declare function assertLessOrEqual<T>(actual: T, expected: T, msg?: string): void;",
   assertMatch: "export declare function assertMatch(actual: string, expected: RegExp, msg?: string): void;",
   assertNotEquals: "export declare function assertNotEquals<T>(actual: T, expected: T, msg?: string): void;",
+  assertNotStrictEquals:
+    "export declare function assertNotStrictEquals<T>(actual: T, expected: T, msg?: string): void;",
   assertNotMatch: "export declare function assertNotMatch(actual: string, expected: RegExp, msg?: string): void;",
   assertObjectMatch:
-    "export declare function assertObjectMatch(actual: Record<PropertyKey, any>, expected: Record<PropertyKey, unknown>, msg?: string): void;",
+    "export declare function assertObjectMatch(actual: object, expected: Record<PropertyKey, unknown>, msg?: string): void;",
   assertRejects: `export declare function assertRejects(fn: () => PromiseLike<unknown>, msg?: string): Promise<unknown>;
-export declare function assertRejects<E extends Error = Error>(fn: () => PromiseLike<unknown>, ErrorClass: abstract new (...args: any[]) => E, msgIncludes?: string, msg?: string): Promise<E>;`,
+export declare function assertRejects<E extends Error = Error>(fn: () => PromiseLike<unknown>, ErrorClass: abstract new (...args: never[]) => E, msgIncludes?: string, msg?: string): Promise<E>;`,
   assertStrictEquals:
     "export declare function assertStrictEquals<T>(actual: unknown, expected: T, msg?: string): asserts actual is T;",
   assertStringIncludes:
     "export declare function assertStringIncludes(actual: string, expected: string, msg?: string): void;",
   assertThrows: `export declare function assertThrows(fn: () => unknown, msg?: string): unknown;
-export declare function assertThrows<E extends Error = Error>(fn: () => unknown, ErrorClass: abstract new (...args: any[]) => E, msgIncludes?: string, msg?: string): E;`,
+export declare function assertThrows<E extends Error = Error>(fn: () => unknown, ErrorClass: abstract new (...args: never[]) => E, msgIncludes?: string, msg?: string): E;`,
   equal: "export declare function equal(a: unknown, b: unknown): boolean;",
   fail: "export declare function fail(msg?: string): never;",
   parseArgs: `export interface ParseOptions {
@@ -117,14 +119,14 @@ export declare function assertThrows<E extends Error = Error>(fn: () => unknown,
   stopEarly?: boolean; string?: string | readonly string[];
   unknown?: (arg: string, key?: string, value?: unknown) => unknown;
 }
-export declare function parseArgs(args: string[], options?: ParseOptions): { [name: string]: any; _: Array<string | number> };`,
+export declare function parseArgs(args: string[], options?: ParseOptions): { [name: string]: unknown; _: Array<string | number> };`,
   unimplemented: "export declare function unimplemented(msg?: string): never;",
   unreachable: "export declare function unreachable(reason?: string): never;",
 };
 
 function declarations(code: string): string {
   const lines = Array.from(code.matchAll(/^export \* from ".*";$/gm), (match) => match[0].replace(".js", ".d.ts"));
-  for (const name of exportedNames(code)) lines.push(SIGNATURES[name] ?? `export declare const ${name}: any;`);
+  for (const name of exportedNames(code)) lines.push(SIGNATURES[name] ?? `export declare const ${name}: unknown;`);
   return [...lines, "export {};", ""].join("\n");
 }
 
