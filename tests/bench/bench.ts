@@ -7,7 +7,7 @@
 import { connect } from "amqplib";
 import { parseCommandLine, runScript, UsageError } from "../../lib/cli.ts";
 import { Broker, interruption } from "../support/broker.ts";
-import { ensureRabbitMQ } from "../support/install.ts";
+import { ensureRabbitMQ, runScript as runOnBroker } from "../support/install.ts";
 import { criteria } from "./criteria.ts";
 import { machine } from "./machine.ts";
 import { heapPerCall, measure, PeerFailure } from "./pair.ts";
@@ -21,7 +21,7 @@ import { canDo, IN_FLIGHT, nameOf, QUEUE_KINDS, type Row, rows } from "./rows.ts
 const HELP = `Measure this library beside its peers, on a private broker
 
 Usage: deno task bench [--full] [--json] [--svg FILE] [--rounds N] [--seconds S]
-                       [--peers ID,...] [--in-flight N,...] [--queues KIND,...]
+                       [--peers ID,...] [--in-flight N,...] [--queues KIND,...] [--prefetch N]
 
   --full             bodies of 1 KiB and 64 KiB, and 2 and 4 servers as well
   --json             print JSON instead of tables
@@ -31,14 +31,14 @@ Usage: deno task bench [--full] [--json] [--svg FILE] [--rounds N] [--seconds S]
   --peers ID,...     only ${PEERS.map(({ id }) => id).join(", ")}
   --in-flight N,...  only so many calls at once, default ${IN_FLIGHT.join(",")}
   --queues KIND,...  only classic or quorum
+  --prefetch N       how many requests every server is given at once, default 500; with 200, servers wait for the
+                     broker at thousands in flight, the queue gets deep, and the broker slows down
   --help
 
 The exit code is 1 if a reply was wrong, a peer failed or the floor is no floor`;
 
-const VALUED = ["svg", "rounds", "seconds", "peers", "in-flight", "queues"];
+const VALUED = ["svg", "rounds", "seconds", "peers", "in-flight", "queues", "prefetch"];
 const WARM_UP = 300;
-/** Enough that a server never waits for the broker to hear of its acks: 200 are too few from 3,000 in flight on. */
-const PREFETCH = 500;
 
 interface Settings {
   readonly full: boolean;
@@ -46,6 +46,7 @@ interface Settings {
   readonly svg: string | undefined;
   readonly rounds: number;
   readonly window: number;
+  readonly prefetch: number;
   readonly peers: readonly PeerInfo[];
   readonly inFlight: readonly number[];
   readonly queueKinds: readonly QueueKind[];
@@ -73,6 +74,7 @@ function readSettings(): Settings {
     json: switches.has("json"),
     svg: values["svg"],
     rounds: Math.ceil(positive(values["rounds"] ?? "3", "rounds")),
+    prefetch: Math.ceil(positive(values["prefetch"] ?? "500", "prefetch")),
     window: positive(values["seconds"] ?? "0.8", "seconds") * 1_000,
     peers: choose(values["peers"], PEERS, ({ id }) => id, "peers"),
     inFlight: values["in-flight"]?.split(",").map((count) => Math.ceil(positive(count, "in-flight"))) ?? IN_FLIGHT,
@@ -127,7 +129,7 @@ class Run {
       queueKind,
       inFlight,
       bodyBytes,
-      prefetch: PREFETCH,
+      prefetch: this.#settings.prefetch,
       warmUp: WARM_UP,
       window: this.#settings.window,
     };
@@ -174,7 +176,7 @@ async function bench(settings: Settings): Promise<number> {
     ...await machine(broker),
     rounds: settings.rounds,
     secondsEach: settings.window / 1_000,
-    prefetch: PREFETCH,
+    prefetch: settings.prefetch,
     minutes: Math.round((performance.now() - startedAt) / 6_000) / 10,
   };
   if (settings.svg !== undefined) await Deno.writeTextFile(settings.svg, plot(run.results, settings.queueKinds));
@@ -192,7 +194,9 @@ async function bench(settings: Settings): Promise<number> {
 function print(about: Record<string, unknown>, leftOut: readonly string[], run: Run, goals: string): void {
   for (const [key, value] of Object.entries(about)) console.log(`${key}: ${value}`);
   console.log(`
-Every server, the floor's too, is given up to ${PREFETCH} requests at once. Bodies have 2 bytes unless a row says otherwise.
+Every server, the floor's too, is given up to ${
+    about["prefetch"]
+  } requests at once. Bodies have 2 bytes unless a row says otherwise.
 Figures are medians over the rounds, ratios (of calls/s) medians of the ratios of each round.
 * @cloudamqp/amqp-client has no option for noDelay: it is set on its socket from outside.`);
   for (const text of leftOut) console.log(`Left out: ${text}`);
@@ -201,4 +205,6 @@ Figures are medians over the rounds, ratios (of calls/s) medians of the ratios o
   for (const { row, peer, message } of run.failures) console.log(`Failed: ${peer}, ${row}: ${message}`);
 }
 
-await runScript(HELP, () => bench(readSettings()), () => parseCommandLine(Deno.args, VALUED, ["full", "json"]));
+await runOnBroker(() =>
+  runScript(HELP, () => bench(readSettings()), () => parseCommandLine(Deno.args, VALUED, ["full", "json"]))
+);

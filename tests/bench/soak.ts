@@ -6,7 +6,7 @@
 
 import { parseCommandLine, runScript, UsageError } from "../../lib/cli.ts";
 import { Broker, interruption } from "../support/broker.ts";
-import { ensureRabbitMQ } from "../support/install.ts";
+import { ensureRabbitMQ, runScript as runOnBroker } from "../support/install.ts";
 import { Worker } from "./pair.ts";
 import { denoProcess } from "./peers.ts";
 import { median } from "./results.ts";
@@ -137,4 +137,4 @@ async function soak({ calls, rate }: { readonly calls: number; readonly rate: nu
   return verdicts.every(({ good }) => good) ? 0 : 1;
 }
 
-await runScript(HELP, () => soak(readSettings()), () => parseCommandLine(Deno.args, VALUED));
+await runOnBroker(() => runScript(HELP, () => soak(readSettings()), () => parseCommandLine(Deno.args, VALUED)));
