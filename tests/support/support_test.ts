@@ -64,8 +64,8 @@ live("Broker keeps its data when it is killed, and leaves nothing behind when di
   assertEquals(await broker.eval("rabbit:is_running()"), "true");
   const { pid } = broker;
   assert(pid !== undefined && isAlive(pid));
-  // A young node can lose a queue that it has confirmed, while Mnesia is busy with its log; without Mnesia nothing is due.
-  await broker.eval("catch mnesia:dump_log()");
+  // A young node can lose a queue that it has confirmed, while Mnesia is busy with its log; without Mnesia this does nothing.
+  await broker.eval("mnesia:dump_log()");
   await broker.kill();
   assertEquals(await answers(broker.url), false);
   await broker.startAgain();
