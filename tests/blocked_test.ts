@@ -3,6 +3,7 @@ import { type ClientEvent, RpcClient, RpcError, RpcServer, type ServerEvent } fr
 import type { Broker } from "./support/broker.ts";
 import { at, clearAlarm, closeConnections, double, type Heard, held, lab, listen, raiseAlarm } from "./support/lab.ts";
 import { queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
+import { gated } from "./support/pair.ts";
 
 const test = lab();
 
@@ -139,18 +140,15 @@ test("Replies wait for the end of the alarm; a call gets its own then", async ({
   const called = double(queue);
   const events = listen<ServerEvent>();
   await using server = await RpcServer.connect(url, { onEvent: events.onEvent });
-  const release = Promise.withResolvers<void>();
-  await server.serve(called, async (n) => {
-    await release.promise;
-    return 2 * n;
-  }, { prefetch: 50 });
+  const gate = gated();
+  await server.serve(called, gate.handler, { prefetch: 50 });
   await using client = await RpcClient.connect(url);
   const numbers = Array.from({ length: 30 }, (_, n) => n);
   let answered = 0;
   const calls = Promise.all(numbers.map((n) => client.call(called, n).finally(() => answered++)));
   await waitFor("all run", () => server.pending === 30);
   await using raised = await alarm(broker);
-  release.resolve();
+  gate.release();
   await waitFor("the server is told", () => events.of("blocked").length === 1);
   assertEquals([answered, server.pending], [0, 30]);
   await raised.clear();
@@ -198,16 +196,13 @@ test("A server that is blocked closes in time", async ({ broker, url, queue }) =
   const called = double(queue);
   const events = listen<ServerEvent>();
   const server = await RpcServer.connect(url, { drainTimeout: 100, onEvent: events.onEvent });
-  const release = Promise.withResolvers<void>();
-  await server.serve(called, async (n) => {
-    await release.promise;
-    return 2 * n;
-  });
+  const gate = gated();
+  await server.serve(called, gate.handler);
   await using client = await RpcClient.connect(url);
   const call = client.call(called, 21);
   await waitFor("it runs", () => server.pending === 1);
   await using raised = await alarm(broker);
-  release.resolve();
+  gate.release();
   await waitFor("the server is told", () => events.of("blocked").length === 1);
   const began = performance.now();
   await server.close();
@@ -223,17 +218,14 @@ test("A blocked server that may drain for longer goes on when the alarm ends", a
   const called = double(queue);
   const events = listen<ServerEvent>();
   const server = await RpcServer.connect(url, { onEvent: events.onEvent });
-  const release = Promise.withResolvers<void>();
-  await server.serve(called, async (n) => {
-    await release.promise;
-    return 2 * n;
-  });
+  const gate = gated();
+  await server.serve(called, gate.handler);
   await using client = await RpcClient.connect(url);
   const numbers = Array.from({ length: 10 }, (_, n) => n);
   const calls = Promise.all(numbers.map((n) => client.call(called, n)));
   await waitFor("all run", () => server.pending === 10);
   await using raised = await alarm(broker);
-  release.resolve();
+  gate.release();
   await waitFor("the server is told", () => events.of("blocked").length === 1);
   let closed = false;
   const closing = server.close().then(() => closed = true);

@@ -11,7 +11,7 @@ import {
 } from "../lib/rpc.ts";
 import { at, deleteByForce, double, lab, listen, SOON } from "./support/lab.ts";
 import { queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
-import { failure } from "./support/pair.ts";
+import { failure, gated } from "./support/pair.ts";
 
 /** What the broker takes at the most; less than what this library checks by itself. */
 const MAX_MESSAGE_SIZE = 200_000;
@@ -84,19 +84,14 @@ test("A queue that is deleted under its consumer is declared again, on the same 
 
 test("A request that runs while its queue is deleted is answered all the same", async ({ url, queue }) => {
   await using server = await RpcServer.connect(url, { backoff: SOON, onEvent: () => {} });
-  const started = Promise.withResolvers<void>();
-  const release = Promise.withResolvers<void>();
-  await server.serve(double(queue), async (n) => {
-    started.resolve();
-    await release.promise;
-    return 2 * n;
-  });
+  const gate = gated();
+  await server.serve(double(queue), gate.handler);
   await using client = await RpcClient.connect(url);
   const call = client.call(double(queue), 21);
-  await started.promise;
+  await gate.started;
   await withChannel(url, (channel) => channel.deleteQueue(queue));
   await waitFor("the server consumes again", async () => (await queueInfo(url, queue))?.consumers === 1);
-  release.resolve();
+  gate.release();
   assertEquals(await call, 42);
   await waitFor("nothing is in progress", () => server.pending === 0);
 });

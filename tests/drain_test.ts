@@ -4,6 +4,7 @@ import { procedure, RpcClient, RpcError, RpcServer, type ServerEvent } from "../
 import { at, deleteByForce, double, held, lab, listen } from "./support/lab.ts";
 import { publishRaw, queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
 import { denoArgs, type Script, start } from "./support/script.ts";
+import { gated } from "./support/pair.ts";
 
 const test = lab();
 
@@ -81,17 +82,14 @@ for (const idempotent of [true, undefined, false]) {
 
 test("A server answers with confirms and acks what it has taken before it goes", async ({ broker, url, queue }) => {
   const server = await RpcServer.connect(url);
-  const release = Promise.withResolvers<void>();
-  await server.serve(double(queue), async (n) => {
-    await release.promise;
-    return 2 * n;
-  }, { prefetch: 50 });
+  const gate = gated();
+  await server.serve(double(queue), gate.handler, { prefetch: 50 });
   await using client = await RpcClient.connect(url);
   const numbers = Array.from({ length: 50 }, (_, n) => n);
   const calls = Promise.all(numbers.map((n) => client.call(double(queue), n)));
   await waitFor("all run", () => server.pending === 50);
   const closing = server.close();
-  release.resolve();
+  gate.release();
   await closing;
   assertEquals(await held(broker, queue), 0);
   assertEquals(await calls, numbers.map((n) => 2 * n));
@@ -221,20 +219,15 @@ test("A server that loses its link while it drains takes no more requests", asyn
 
 test("A queue that is deleted while its server drains is not declared again", async ({ url, queue }) => {
   const server = await RpcServer.connect(url, { onEvent: () => {} });
-  const started = Promise.withResolvers<void>();
-  const release = Promise.withResolvers<void>();
-  await server.serve(double(queue), async (n) => {
-    started.resolve();
-    await release.promise;
-    return 2 * n;
-  });
+  const gate = gated();
+  await server.serve(double(queue), gate.handler);
   await using client = await RpcClient.connect(url);
   const call = client.call(double(queue), 21);
-  await started.promise;
+  await gate.started;
   const closing = server.close();
   await waitFor("it consumes no more", async () => (await queueInfo(url, queue))?.consumers === 0);
   await withChannel(url, (channel) => channel.deleteQueue(queue));
-  release.resolve();
+  gate.release();
   assertEquals(await call, 42);
   await closing;
   assertEquals(await queueInfo(url, queue), undefined);
@@ -243,21 +236,16 @@ test("A queue that is deleted while its server drains is not declared again", as
 test("A server whose caller has left while it drains ends all the same", async ({ broker, url, queue }) => {
   const events = listen<ServerEvent>();
   const server = await RpcServer.connect(url, { onEvent: events.onEvent });
-  const started = Promise.withResolvers<void>();
-  const release = Promise.withResolvers<void>();
-  await server.serve(double(queue), async (n) => {
-    started.resolve();
-    await release.promise;
-    return 2 * n;
-  });
+  const gate = gated();
+  await server.serve(double(queue), gate.handler);
   await withChannel(url, async (channel) => {
     const { queue: replyTo } = await channel.assertQueue("", { exclusive: true });
     await publishRaw(url, queue, "21", { replyTo, correlationId: "c" });
-    await started.promise;
+    await gate.started;
     await deleteByForce(broker, replyTo);
   });
   const closing = server.close();
-  release.resolve();
+  gate.release();
   await closing;
   assertEquals(events.of("caller_left").length, 1);
   assertEquals(await held(broker, queue), 0);

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { integer, procedure, RpcClient, type RpcCode, RpcError, RpcServer, type ServerEvent } from "../lib/rpc.ts";
 import { live, plainCall, publishRaw, queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
+import { gated } from "./support/pair.ts";
 
 function double(queue: string, idempotent?: boolean) {
   return procedure({ queue, queueType: "classic", request: integer(), reply: integer(), idempotent });
@@ -40,17 +41,12 @@ live("RpcServer.close() over a stalled link ends in time, and the process lives 
     heartbeat: 1,
     onEvent: () => {},
   });
-  const started = Promise.withResolvers<void>();
-  const release = Promise.withResolvers<void>();
-  await server.serve(double(queue), async (n) => {
-    started.resolve();
-    await release.promise;
-    return 2 * n;
-  });
+  const gate = gated();
+  await server.serve(double(queue), gate.handler);
   await publishRaw(url, queue, "1", { replyTo: "amq.gen-nobody", correlationId: "c" });
-  await started.promise;
+  await gate.started;
   link.stall();
-  release.resolve();
+  gate.release();
   await server.close();
   // An ack on a closing channel would be an uncaught error, which ends the test run.
   await waitFor("the request is back", async () => (await queueInfo(url, queue))?.messages === 1, 60_000);

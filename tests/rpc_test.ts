@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { bytes, integer, json, procedure, RpcClient, RpcError, RpcServer, text } from "../lib/rpc.ts";
 import { live, publishRaw, queueInfo, waitFor, withChannel } from "./support/live.ts";
+import { gated } from "./support/pair.ts";
 
 function double(queue: string) {
   return procedure({ queue, queueType: "classic", request: integer(), reply: integer(), idempotent: true });
@@ -149,21 +150,16 @@ live("RpcServer.serve() gives permission_denied for somebody's exclusive queue",
 
 live("RpcServer.close() answers what it has taken, and takes no more", async ({ url, queue }) => {
   const server = await RpcServer.connect(url);
-  const started = Promise.withResolvers<void>();
-  const release = Promise.withResolvers<void>();
-  await server.serve(double(queue), async (n) => {
-    started.resolve();
-    await release.promise;
-    return 2 * n;
-  }, { prefetch: 1 });
+  const gate = gated();
+  await server.serve(double(queue), gate.handler, { prefetch: 1 });
   await using client = await RpcClient.connect(url);
   const taken = client.call(double(queue), 21);
-  await started.promise;
+  await gate.started;
   const closing = server.close();
   assertEquals(server.close(), closing);
   await waitFor("the server consumes no more", async () => (await queueInfo(url, queue))?.consumers === 0);
   await publishRaw(url, queue, "1");
-  release.resolve();
+  gate.release();
   assertEquals(await taken, 42);
   await closing;
   assertEquals(await queueInfo(url, queue), { messages: 1, consumers: 0 });

@@ -140,6 +140,31 @@ export function aborted(signal: AbortSignal): Promise<unknown> {
   return new Promise((resolve) => signal.addEventListener("abort", () => resolve(signal.reason), { once: true }));
 }
 
+/** A handler that goes on when the test says so. */
+export interface Gated {
+  /** Gives the double of `n` once it is released. */
+  readonly handler: (n: number) => Promise<number>;
+  /** Settles when a request has reached the handler. */
+  readonly started: Promise<void>;
+  /** Lets all requests go on, those to come too. */
+  readonly release: () => void;
+}
+
+/** A handler that waits for its release. */
+export function gated(): Gated {
+  const started = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  return {
+    handler: async (n) => {
+      started.resolve();
+      await release.promise;
+      return 2 * n;
+    },
+    started: started.promise,
+    release: release.resolve,
+  };
+}
+
 /** Counts the abort listeners of a signal. */
 export function watchListeners(signal: AbortSignal): () => number {
   const listeners = new Set<unknown>();
