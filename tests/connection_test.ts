@@ -15,7 +15,8 @@ import {
   RpcServer,
   type RpcServerOptions,
 } from "../lib/rpc.ts";
-import { answers, freePort } from "./support/broker.ts";
+import { answers } from "./support/broker.ts";
+import { freePort } from "./support/ports.ts";
 import { admit, at, double, lab, listen, refuse } from "./support/lab.ts";
 import { relay, waitFor } from "./support/live.ts";
 

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { type ClientEvent, type ConnectOptions, RpcClient, RpcError, RpcServer, type TlsOptions } from "../lib/rpc.ts";
-import { Broker, freePort } from "./support/broker.ts";
+import { Broker } from "./support/broker.ts";
+import { freePort } from "./support/ports.ts";
 import { admit, closeConnections, double, listen, permitted, refuse } from "./support/lab.ts";
 import { relay, waitFor } from "./support/live.ts";
 

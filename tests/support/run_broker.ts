@@ -5,7 +5,8 @@
  */
 
 import { parseArgs } from "@std/cli/parse-args";
-import { Broker, DEFAULT_URL, freePort, interruption, isFree } from "./broker.ts";
+import { Broker, DEFAULT_URL, interruption } from "./broker.ts";
+import { freePort, isFree } from "./ports.ts";
 import { ensureRabbitMQ, runScript } from "./install.ts";
 
 const HELP = `Run a private RabbitMQ node until Ctrl-C, which also deletes its data
