@@ -83,6 +83,8 @@ export function encodePublish(
   at = writeUint32(bytes, at, content.length);
   at = writeProperties(bytes, at, fields);
   bytes[at++] = FRAME_END;
+  // NaN counts as 0 where bytes are copied to: a body would go over what was gathered before this message.
+  if (Number.isNaN(at)) return false;
 
   if (content.length > 0) {
     at = beginFrame(bytes, at, 3, channel, content.length);
@@ -91,7 +93,7 @@ export function encodePublish(
     else for (let n = 0; n < content.length; n++) bytes[at + n] = content[n] as number;
     bytes[at + content.length] = FRAME_END;
   }
-  return !Number.isNaN(at);
+  return true;
 }
 
 /** Flags first, then what they name, in the order of the specification. */

@@ -30,7 +30,9 @@ class Outgoing {
   /** Takes what a channel sends; false if that is enough for now, and then its buffer hears `drain` later. */
   write(chunk: Buffer, buffer: Duplex): boolean {
     if (chunk.length < LARGE) {
-      chunk.copy(this.#bytes, this.#reserve(chunk.length));
+      // First the room, which may be another buffer than before.
+      const at = this.#reserve(chunk.length);
+      chunk.copy(this.#bytes, at);
     } else {
       this.#reserve(0);
       this.#cork();
