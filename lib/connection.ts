@@ -3,6 +3,7 @@ import { toRpcError } from "./broker_error.ts";
 import { RpcError } from "./errors.ts";
 import { writeDirectly } from "./outgoing.ts";
 import { type Host, parseHosts } from "./host.ts";
+import { guardHeaders } from "./header_guard.ts";
 import { checkConnectOptions, CONNECT_TIMEOUT_MS, type ConnectOptions } from "./connect_options.ts";
 import type { ConnectionEvent } from "./events.ts";
 import { openLink, settlesWithin, socketOf } from "./link.ts";
@@ -270,6 +271,7 @@ export class Connection {
     });
     // Without it amqplib writes as it always does, only slower.
     writeDirectly(model);
+    guardHeaders(model);
     const socket = socketOf(model);
     if (socket?.writableEnded || socket?.destroyed) {
       // A close that came in the same read as the end of the handshake was told before anybody could listen.

@@ -101,14 +101,34 @@ export function checkEncoding({ contentEncoding }: MessageProperties, what: "req
   );
 }
 
-/** Whether an address is RabbitMQ's direct reply-to; what goes there is never mandatory. */
+/** Whether an address is meant for RabbitMQ's direct reply-to; what goes there is never mandatory. */
 export function isDirect(replyTo: string): boolean {
   return replyTo.startsWith(`${DIRECT_REPLY_TO}.`);
 }
 
+/** Base64 of a process id, a dot, and base64 of a key of 16 bytes. */
+const DIRECT_ADDRESS = /^([A-Za-z0-9+/]{24,256}={0,2})\.[A-Za-z0-9+/]{22}==$/;
+
+/**
+ * The process that a direct address names; undefined if the address has not the form that RabbitMQ gives it: base64 of
+ * a pid in Erlang's external term format (https://www.erlang.org/doc/apps/erts/erl_ext_dist.html), and of a key.
+ * RabbitMQ before 4.3 closes the connection on which it is sent to another form.
+ */
+export function directProcess(replyTo: string): string | undefined {
+  const process = isDirect(replyTo) ? DIRECT_ADDRESS.exec(replyTo.slice(DIRECT_REPLY_TO.length + 1))?.[1] : undefined;
+  return process !== undefined && isPid(Buffer.from(process, "base64")) ? process : undefined;
+}
+
+/** Version, NEW_PID_EXT, ATOM_UTF8_EXT or SMALL_ATOM_UTF8_EXT with the node's name, then id, serial and creation. */
+function isPid(term: Buffer): boolean {
+  if (term[0] !== 131 || term[1] !== 88) return false;
+  const named = term[2] === 118 ? 5 + term.readUInt16BE(3) : term[2] === 119 ? 4 + (term[3] as number) : NaN;
+  return term.length === named + 12 && /^[^@]+@[^@]+$/.test(term.toString("latin1", term[2] === 118 ? 5 : 4, named));
+}
+
 /** Whether the broker itself made the name, so that a server that answers there lends its rights to nobody. */
 export function isServerNamed(replyTo: string): boolean {
-  return replyTo.startsWith("amq.gen-") || isDirect(replyTo);
+  return replyTo.startsWith("amq.gen-") || directProcess(replyTo) !== undefined;
 }
 
 /** The properties of a reply. */

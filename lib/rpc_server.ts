@@ -7,7 +7,8 @@ import { RpcError } from "./errors.ts";
 import { checkListener, emitTo, logEvent, type ServerEvent } from "./events.ts";
 import { checkInteger } from "./check.ts";
 import type { Procedure } from "./procedure.ts";
-import { CANCEL_EXCHANGE, readCancel } from "./protocol.ts";
+import { DirectReplies } from "./direct_replies.ts";
+import { CANCEL_EXCHANGE, isDirect, readCancel } from "./protocol.ts";
 import { Replies } from "./replies.ts";
 import { type Handler, Service, type ServiceHost } from "./service.ts";
 import { StallWatch } from "./stall_watch.ts";
@@ -66,6 +67,7 @@ export class RpcServer implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #options: RpcServerOptions;
   readonly #replies: Replies;
+  readonly #directReplies: DirectReplies;
   readonly #stalls = new StallWatch();
   readonly #services = new Set<Service<never, unknown, unknown, never>>();
   readonly #canceled = new Map<string, Canceled>();
@@ -74,9 +76,15 @@ export class RpcServer implements AsyncDisposable {
   #bind: ((queue: string) => Promise<unknown>) | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(connection: Connection, replies: Replies, options: RpcServerOptions) {
+  private constructor(
+    connection: Connection,
+    replies: Replies,
+    directReplies: DirectReplies,
+    options: RpcServerOptions,
+  ) {
     this.#connection = connection;
     this.#replies = replies;
+    this.#directReplies = directReplies;
     this.#options = options;
   }
 
@@ -104,7 +112,10 @@ export class RpcServer implements AsyncDisposable {
     });
     try {
       replies = await Replies.open(connection, options.connectTimeout);
-      return new RpcServer(connection, replies, options);
+      const directReplies = new DirectReplies((flush, signal) =>
+        Connection.open(urls, { ...options, signal }, ({ type }) => type === "unblocked" && flush())
+      );
+      return new RpcServer(connection, replies, directReplies, options);
     } catch (error) {
       await connection.close();
       throw error;
@@ -181,10 +192,11 @@ export class RpcServer implements AsyncDisposable {
     const reason = new RpcError("unavailable", "The server is shutting down");
     for (const service of services) service.abort(reason);
     this.#replies.abandon();
+    this.#directReplies.abandon();
     // Before the channels close: finished work is never given back.
     for (const service of services) service.flush();
     this.#stalls.stop();
-    await this.#connection.close();
+    await Promise.all([this.#connection.close(), this.#directReplies.close()]);
     this.#forgetting.clear();
     this.#canceled.clear();
   }
@@ -192,13 +204,14 @@ export class RpcServer implements AsyncDisposable {
   async #drain(services: readonly Service<never, unknown, unknown, never>[]): Promise<void> {
     await Promise.all(services.map((service) => service.stop()));
     await Promise.all(services.map((service) => service.idle()));
-    await this.#replies.idle();
+    await Promise.all([this.#replies.idle(), this.#directReplies.idle()]);
   }
 
   #host(): ServiceHost {
     return {
       connection: this.#connection,
       replies: this.#replies,
+      directReplies: this.#directReplies,
       acceptReplyTo: (name) => this.#acceptReplyTo(name),
       isCanceled: (id) => this.#canceled.size > 0 && id !== undefined && this.#canceled.has(id),
       arrivedAfter: () => this.#stalls.arrivedAfter(),
@@ -268,6 +281,8 @@ export class RpcServer implements AsyncDisposable {
 
   /** An exclusive queue answers a look from outside with 405 while it is there, with 404 when it is gone. */
   async #callerAlive(replyTo: string): Promise<boolean> {
+    // The broker answers a look at some direct addresses by closing the connection.
+    if (isDirect(replyTo)) return true;
     try {
       await this.#connection.borrow("look for the caller", (channel) => channel.checkQueue(replyTo));
       return true;

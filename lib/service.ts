@@ -6,7 +6,8 @@ import { RpcError, type RpcOutcome, withOutcome } from "./errors.ts";
 import type { ServerEvent } from "./events.ts";
 import { settlesWithin } from "./link.ts";
 import { type Procedure, queueArguments } from "./procedure.ts";
-import { checkEncoding, encodeError, isServerNamed, readRequest } from "./protocol.ts";
+import { checkEncoding, encodeError, isDirect, isServerNamed, readRequest } from "./protocol.ts";
+import type { DirectReplies } from "./direct_replies.ts";
 import type { Replies, ReplyFate } from "./replies.ts";
 import { deadlineError, type RequestContext, Running } from "./running.ts";
 
@@ -17,6 +18,7 @@ export type Handler<Request, Reply> = (request: Request, context: RequestContext
 export interface ServiceHost {
   readonly connection: Connection;
   readonly replies: Replies;
+  readonly directReplies: DirectReplies;
   /** Whether a reply may go to a queue that the broker has not named. */
   acceptReplyTo(name: string): boolean;
   /** Whether the caller has taken this call back. */
@@ -322,7 +324,11 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
 
   #reply(running: Running, reply: Answer): void {
     const isError = reply instanceof RpcError;
-    this.#host.replies.send({
+    const direct = isDirect(running.meta.replyTo);
+    // At most once: what has cost a connection is not delivered again, to do the same.
+    if (direct) this.#end(running);
+    const { replies, directReplies } = this.#host;
+    (direct ? directReplies : replies).send({
       meta: running.meta,
       body: isError ? encodeError(reply) : reply.body,
       contentType: isError ? "application/json" : this.#procedure.reply.contentType,
@@ -338,7 +344,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
       const { messageId } = running.meta;
       this.#host.emit({ type: "reply_dropped", queue: this.queue, messageId, reason: why });
     }
-    this.#end(running);
+    if (!isDirect(running.meta.replyTo)) this.#end(running);
   }
 
   #tell(type: RequestEvent["type"], { meta: { messageId } }: Running): void {

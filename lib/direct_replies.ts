@@ -1,0 +1,180 @@
+import type { ConfirmChannel } from "amqplib";
+import { isChannelClosed } from "./broker_error.ts";
+import { Confirms } from "./confirms.ts";
+import type { Connection } from "./connection.ts";
+import { directProcess, replyProperties, toBuffer } from "./protocol.ts";
+import type { Reply } from "./replies.ts";
+
+/** How many callers are remembered as safe to answer. */
+const MAX_PROVEN = 10_000;
+/** How many replies wait for a connection at the most; beyond it the oldest is dropped. */
+const MAX_WAITING = 10_000;
+
+/** One connection for replies to direct addresses. */
+class Lane {
+  readonly #open: (signal: AbortSignal) => Promise<Connection>;
+  readonly #closing = new AbortController();
+  /** How many replies may be under way at once. */
+  readonly #window: number;
+  readonly #settled: (reply: Reply, confirmed: boolean) => void;
+  readonly #waiting = new Set<Reply>();
+  readonly #confirms: Confirms<Reply>;
+  #underWay = 0;
+  #opening: Promise<void> | undefined;
+  #connection: Connection | undefined;
+  #channel: ConfirmChannel | undefined;
+
+  constructor(
+    open: (signal: AbortSignal) => Promise<Connection>,
+    window: number,
+    settled: (reply: Reply, confirmed: boolean) => void,
+  ) {
+    this.#open = open;
+    this.#window = window;
+    this.#settled = settled;
+    this.#confirms = new Confirms((reply, refused) => {
+      this.#underWay--;
+      this.#end(reply, refused ? "the broker did not take it" : undefined);
+      this.flush();
+    });
+  }
+
+  send(reply: Reply): void {
+    const [oldest] = this.#waiting;
+    if (oldest !== undefined && this.#waiting.size >= MAX_WAITING) this.#drop(oldest, "too many replies wait");
+    this.#waiting.add(reply);
+    this.#opening ??= this.#connect();
+    this.flush();
+  }
+
+  /** Sends what waits, as far as it may be sent. */
+  flush(): void {
+    for (const reply of this.#waiting) {
+      const channel = this.#channel;
+      if (channel === undefined || this.#connection?.blocked !== undefined || this.#underWay >= this.#window) return;
+      if (reply.deadline <= performance.now()) this.#drop(reply, "its caller's deadline has passed");
+      else this.#publish(channel, reply);
+    }
+  }
+
+  /** Drops what is not confirmed. */
+  abandon(): void {
+    for (const reply of [...this.#waiting, ...this.#confirms.takeAll()]) this.#drop(reply, "the server is closing");
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#opening;
+    await this.#connection?.close();
+  }
+
+  async #connect(): Promise<void> {
+    try {
+      const connection = this.#connection = await this.#open(this.#closing.signal);
+      await connection.keep({
+        action: "open a channel for direct replies",
+        setup: (channel) => {
+          this.#confirms.follow(channel);
+          this.#channel = channel;
+          return Promise.resolve();
+        },
+        opened: () => this.flush(),
+        lost: (error) => {
+          this.#channel = undefined;
+          this.#underWay = 0;
+          // Never again: one of them may have made the broker close the connection.
+          for (const reply of this.#confirms.takeAll()) this.#end(reply, error.message);
+        },
+      });
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      for (const reply of this.#waiting) this.#drop(reply, why);
+      await this.#connection?.close();
+      this.#connection = this.#opening = undefined;
+    }
+  }
+
+  #publish(channel: ConfirmChannel, reply: Reply): void {
+    const { meta, body, contentType, isError } = reply;
+    try {
+      channel.publish("", meta.replyTo, toBuffer(body), replyProperties(meta, contentType, isError));
+    } catch (error) {
+      // The channel has just closed and does not know it yet: the next one takes it.
+      if (isChannelClosed(error)) this.#channel = undefined;
+      else this.#drop(reply, String(error));
+      return;
+    }
+    this.#waiting.delete(reply);
+    this.#confirms.add(reply);
+    this.#underWay++;
+  }
+
+  #drop(reply: Reply, why: string): void {
+    this.#waiting.delete(reply);
+    this.#end(reply, why);
+  }
+
+  #end(reply: Reply, why: string | undefined): void {
+    this.#settled(reply, why === undefined);
+    reply.done(why === undefined ? "confirmed" : "dropped", why ?? "");
+  }
+}
+
+/**
+ * Sends replies to direct addresses (https://www.rabbitmq.com/docs/direct-reply-to): at most once, over connections of
+ * their own, since an address of a node that is not there makes RabbitMQ before 4.3 close the connection. A caller that
+ * was never answered is answered alone, so that its address can only hurt its own reply.
+ */
+export class DirectReplies {
+  readonly #lane: Lane;
+  readonly #trial: Lane;
+  readonly #proven = new Set<string>();
+  readonly #underWay = new Set<Reply>();
+  #idle: (() => void)[] = [];
+
+  /** @param open Opens a connection for replies; it is opened when it is needed first. */
+  constructor(open: (flush: () => void, signal: AbortSignal) => Promise<Connection>) {
+    const settled = (reply: Reply, confirmed: boolean): void => this.#settled(reply, confirmed);
+    const lane = this.#lane = new Lane((signal) => open(() => lane.flush(), signal), Infinity, settled);
+    const trial = this.#trial = new Lane((signal) => open(() => trial.flush(), signal), 1, settled);
+  }
+
+  /** Sends a reply once. */
+  send(reply: Reply): void {
+    this.#underWay.add(reply);
+    const caller = directProcess(reply.meta.replyTo);
+    if (caller !== undefined && this.#proven.has(caller)) this.#lane.send(reply);
+    else this.#trial.send(reply);
+  }
+
+  /** Resolves when no reply is on its way. */
+  idle(): Promise<void> {
+    return this.#underWay.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  /** Gives up on what is on its way. */
+  abandon(): void {
+    this.#lane.abandon();
+    this.#trial.abandon();
+  }
+
+  /** Closes the connections; never rejects. */
+  async close(): Promise<void> {
+    await Promise.all([this.#lane.close(), this.#trial.close()]);
+  }
+
+  #settled(reply: Reply, confirmed: boolean): void {
+    this.#underWay.delete(reply);
+    this.#remember(directProcess(reply.meta.replyTo) ?? "", confirmed);
+    if (this.#underWay.size > 0) return;
+    for (const resolve of this.#idle.splice(0)) resolve();
+  }
+
+  #remember(caller: string, confirmed: boolean): void {
+    this.#proven.delete(caller);
+    if (!confirmed) return;
+    this.#proven.add(caller);
+    const [oldest] = this.#proven;
+    if (oldest !== undefined && this.#proven.size > MAX_PROVEN) this.#proven.delete(oldest);
+  }
+}
