@@ -8,8 +8,8 @@ import {
   reportNoBroker,
   runScript,
   UsageError,
-} from "./lib/cli.ts";
-import { fibonacci, MAX_N } from "./lib/fib.ts";
+} from "./lib/tutorial/command_line.ts";
+import { fibonacci, MAX_N } from "./lib/tutorial/fib.ts";
 import { procedure, RpcClient, RpcError, type RpcOutcome } from "./lib/rpc.ts";
 
 const HELP = `Call fib over RabbitMQ, as in RabbitMQ's tutorial six

@@ -9,8 +9,8 @@ import {
   runScript,
   untilSignal,
   UsageError,
-} from "./lib/cli.ts";
-import { fib, fibonacci } from "./lib/fib.ts";
+} from "./lib/tutorial/command_line.ts";
+import { fib, fibonacci } from "./lib/tutorial/fib.ts";
 import { procedure, type QueueType, RpcError, RpcServer } from "./lib/rpc.ts";
 
 const HELP = `Serve fib over RabbitMQ, as in RabbitMQ's tutorial six

@@ -18,15 +18,23 @@
  *
  * @module
  */
-export { RpcError } from "./errors.ts";
-export type { RpcCode, RpcErrorOptions, RpcOutcome } from "./errors.ts";
-export { bigint, bytes, integer, json, MAX_BODY_BYTES, text } from "./codec.ts";
-export type { BigintOptions, Codec, CodecOptions, IntegerOptions, Schema, SchemaIssue, SchemaResult } from "./codec.ts";
-export { type Procedure, procedure, type ProcedureOptions, type QueueType } from "./procedure.ts";
-export { type CallOptions, RpcClient, type RpcClientOptions } from "./rpc_client.ts";
-export { RpcServer, type RpcServerOptions, type ServeOptions } from "./rpc_server.ts";
-export type { Handler } from "./service.ts";
-export type { RequestContext } from "./running.ts";
-export type { ClientEvent, ConnectionEvent, ServerEvent } from "./events.ts";
-export type { ConnectOptions } from "./connect_options.ts";
-export type { TlsOptions } from "./link.ts";
+export { RpcError } from "./contract/errors.ts";
+export type { RpcCode, RpcErrorOptions, RpcOutcome } from "./contract/errors.ts";
+export { bigint, bytes, integer, json, MAX_BODY_BYTES, text } from "./contract/codec.ts";
+export type {
+  BigintOptions,
+  Codec,
+  CodecOptions,
+  IntegerOptions,
+  Schema,
+  SchemaIssue,
+  SchemaResult,
+} from "./contract/codec.ts";
+export { type Procedure, procedure, type ProcedureOptions, type QueueType } from "./contract/procedure.ts";
+export { type CallOptions, RpcClient, type RpcClientOptions } from "./client/rpc_client.ts";
+export { RpcServer, type RpcServerOptions, type ServeOptions } from "./server/rpc_server.ts";
+export type { Handler } from "./server/consumer.ts";
+export type { RequestContext } from "./server/request_context.ts";
+export type { ClientEvent, ConnectionEvent, ServerEvent } from "./connection/events.ts";
+export type { ConnectOptions } from "./connection/connect_options.ts";
+export type { TlsOptions } from "./connection/handshake.ts";

@@ -1,7 +1,7 @@
 import type { ChannelModel } from "amqplib";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { type ClientEvent, RpcClient, type RpcClientOptions, RpcServer, type ServerEvent } from "../lib/rpc.ts";
-import { socketOf } from "../lib/link.ts";
+import { socketOf } from "../lib/connection/handshake.ts";
 import { admit, at, closeConnections, double, lab, listen, refuse, SOON } from "./support/lab.ts";
 import { queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
 import { failure } from "./support/pair.ts";

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { fib, fibonacci, MAX_N } from "../lib/fib.ts";
+import { fib, fibonacci, MAX_N } from "../lib/tutorial/fib.ts";
 import { RpcClient, RpcError, RpcServer } from "../lib/rpc.ts";
 import { live, plainCall } from "./support/live.ts";
 

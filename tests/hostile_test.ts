@@ -174,7 +174,7 @@ for (
     });
   });
 
-  live(`Replies with headers ${what} disturb no client`, async ({ url, queue }) => {
+  live(`ReplyPublisher with headers ${what} disturb no client`, async ({ url, queue }) => {
     await using client = await connectClient(url);
     await withChannel(url, async (channel) => {
       await channel.assertQueue(queue, { durable: true });

@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { fib, fibonacci } from "../lib/fib.ts";
+import { fib, fibonacci } from "../lib/tutorial/fib.ts";
 import { RpcClient, RpcServer } from "../lib/rpc.ts";
 import { live, waitFor } from "./support/live.ts";
 import { start } from "./support/script.ts";

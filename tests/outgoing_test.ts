@@ -8,7 +8,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
 import { type ChannelModel, connect, type Options } from "amqplib";
-import { writeDirectly } from "../lib/outgoing.ts";
+import { writeDirectly } from "../lib/connection/write_batcher.ts";
 import { live, waitFor } from "./support/live.ts";
 
 const MESSAGES: Readonly<Record<string, readonly [string, Options.Publish]>> = {

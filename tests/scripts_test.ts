@@ -1,5 +1,5 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { fib } from "../lib/fib.ts";
+import { fib } from "../lib/tutorial/fib.ts";
 import { live, publishRaw, queueInfo, waitFor, withChannel } from "./support/live.ts";
 import { denoArgs, type Ended, type Script, start } from "./support/script.ts";
 

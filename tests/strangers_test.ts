@@ -18,7 +18,7 @@ for (const replies of ["queue", "direct"] as const) {
     assertEquals(client.pending, 0);
   });
 
-  live(`Replies that nobody waits for disturb no call, with replies: "${replies}"`, async ({ url, queue }) => {
+  live(`ReplyPublisher that nobody waits for disturb no call, with replies: "${replies}"`, async ({ url, queue }) => {
     await using _server = await plainServer(url, queue, ({ reply, ack }) => {
       ack();
       reply("unknown id", { correlationId: crypto.randomUUID() });

@@ -5,9 +5,9 @@
  */
 
 import { Buffer } from "node:buffer";
-import { Deadlines } from "../../lib/deadlines.ts";
-import { encodePublish } from "../../lib/frames.ts";
-import { CallIds } from "../../lib/pending.ts";
+import { DeadlineTimers } from "../../lib/contract/deadline_timers.ts";
+import { encodePublish } from "../../lib/wire/frames.ts";
+import { CallIds } from "../../lib/client/pending_calls.ts";
 import { text } from "../../lib/rpc.ts";
 
 const codec = text();
@@ -39,7 +39,7 @@ Deno.bench("a call found by a UUID", { group: "ids" }, () => {
   byId.delete(Buffer.from(id).toString());
 });
 
-const deadlines = new Deadlines(() => {});
+const deadlines = new DeadlineTimers(() => {});
 const TIMEOUT = 30_000;
 
 Deno.bench("a deadline, on a timer for all", { group: "deadline", baseline: true }, () => {

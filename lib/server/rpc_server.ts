@@ -1,17 +1,17 @@
-import type { ConnectOptions } from "./connect_options.ts";
-import { Connection } from "./connection.ts";
-import { settlesWithin } from "./link.ts";
-import { Deadlines, type Expiring } from "./deadlines.ts";
-import { toRpcError } from "./broker_error.ts";
-import { RpcError } from "./errors.ts";
-import { checkListener, emitTo, logEvent, type ServerEvent } from "./events.ts";
-import { checkInteger } from "./check.ts";
-import type { Procedure } from "./procedure.ts";
-import { DirectReplies } from "./direct_replies.ts";
-import { CANCEL_EXCHANGE, isDirect, readCancel } from "./protocol.ts";
-import { Replies } from "./replies.ts";
-import { type Handler, Service, type ServiceHost } from "./service.ts";
-import { StallWatch } from "./stall_watch.ts";
+import type { ConnectOptions } from "../connection/connect_options.ts";
+import { Connection } from "../connection/connection.ts";
+import { settlesWithin } from "../connection/handshake.ts";
+import { DeadlineTimers, type Expiring } from "../contract/deadline_timers.ts";
+import { toRpcError } from "../connection/broker_error.ts";
+import { RpcError } from "../contract/errors.ts";
+import { checkListener, emitTo, logEvent, type ServerEvent } from "../connection/events.ts";
+import { checkInteger } from "../contract/validate.ts";
+import type { Procedure } from "../contract/procedure.ts";
+import { DirectReplyPublisher } from "./direct_reply_publisher.ts";
+import { CANCEL_EXCHANGE, isDirect, readCancel } from "../wire/protocol.ts";
+import { ReplyPublisher } from "./reply_publisher.ts";
+import { Consumer, type ConsumerHost, type Handler } from "./consumer.ts";
+import { StallDetector } from "./stall_detector.ts";
 
 /** Options of `RpcServer.connect`. */
 export interface RpcServerOptions extends ConnectOptions {
@@ -56,8 +56,8 @@ const MAX_REMEMBERED = 100_000;
  *
  * @example
  * ```ts
- * import { fib, fibonacci } from "./fib.ts";
- * import { RpcServer } from "./rpc.ts";
+ * import { fib, fibonacci } from "../tutorial/fib.ts";
+ * import { RpcServer } from "../rpc.ts";
  *
  * await using server = await RpcServer.connect();
  * await server.serve(fibonacci, (n) => fib(n), { prefetch: 1 });
@@ -66,20 +66,20 @@ const MAX_REMEMBERED = 100_000;
 export class RpcServer implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #options: RpcServerOptions;
-  readonly #replies: Replies;
-  readonly #directReplies: DirectReplies;
-  readonly #stalls = new StallWatch();
-  readonly #services = new Set<Service<never, unknown, unknown, never>>();
+  readonly #replies: ReplyPublisher;
+  readonly #directReplies: DirectReplyPublisher;
+  readonly #stalls = new StallDetector();
+  readonly #services = new Set<Consumer<never, unknown, unknown, never>>();
   readonly #canceled = new Map<string, Canceled>();
-  readonly #forgetting = new Deadlines<Canceled>(({ id }) => this.#canceled.delete(id));
+  readonly #forgetting = new DeadlineTimers<Canceled>(({ id }) => this.#canceled.delete(id));
   #cancels: Promise<void> | undefined;
   #bind: ((queue: string) => Promise<unknown>) | undefined;
   #closing: Promise<void> | undefined;
 
   private constructor(
     connection: Connection,
-    replies: Replies,
-    directReplies: DirectReplies,
+    replies: ReplyPublisher,
+    directReplies: DirectReplyPublisher,
     options: RpcServerOptions,
   ) {
     this.#connection = connection;
@@ -105,14 +105,14 @@ export class RpcServer implements AsyncDisposable {
     if (replyTo !== undefined && typeof replyTo !== "function") {
       throw new TypeError("Cannot connect: 'replyTo' must be a function of the queue's name");
     }
-    let replies: Replies | undefined;
+    let replies: ReplyPublisher | undefined;
     const connection = await Connection.open(urls, options, (event) => {
       emitTo(onEvent, event);
       if (event.type === "unblocked") replies?.flush();
     });
     try {
-      replies = await Replies.open(connection, options.connectTimeout);
-      const directReplies = new DirectReplies((flush, signal) =>
+      replies = await ReplyPublisher.open(connection, options.connectTimeout);
+      const directReplies = new DirectReplyPublisher((flush, signal) =>
         Connection.open(urls, { ...options, signal }, ({ type }) => type === "unblocked" && flush())
       );
       return new RpcServer(connection, replies, directReplies, options);
@@ -154,8 +154,8 @@ export class RpcServer implements AsyncDisposable {
     if (this.#closing !== undefined) {
       throw new RpcError("unavailable", `Cannot serve "${procedure.queue}": the server is closed`);
     }
-    const service = new Service(procedure, handler, this.#host());
-    this.#services.add(service as unknown as Service<never, unknown, unknown, never>);
+    const service = new Consumer(procedure, handler, this.#host());
+    this.#services.add(service as unknown as Consumer<never, unknown, unknown, never>);
     try {
       // Cancels first: one that comes before its request must be known.
       await (this.#cancels ??= this.#listenForCancels().catch((error) => {
@@ -166,7 +166,7 @@ export class RpcServer implements AsyncDisposable {
       this.#stalls.start();
       await service.start(prefetch);
     } catch (error) {
-      this.#services.delete(service as unknown as Service<never, unknown, unknown, never>);
+      this.#services.delete(service as unknown as Consumer<never, unknown, unknown, never>);
       throw error;
     }
   }
@@ -201,13 +201,13 @@ export class RpcServer implements AsyncDisposable {
     this.#canceled.clear();
   }
 
-  async #drain(services: readonly Service<never, unknown, unknown, never>[]): Promise<void> {
+  async #drain(services: readonly Consumer<never, unknown, unknown, never>[]): Promise<void> {
     await Promise.all(services.map((service) => service.stop()));
     await Promise.all(services.map((service) => service.idle()));
     await Promise.all([this.#replies.idle(), this.#directReplies.idle()]);
   }
 
-  #host(): ServiceHost {
+  #host(): ConsumerHost {
     return {
       connection: this.#connection,
       replies: this.#replies,

@@ -1,4 +1,4 @@
-import { type RpcCode, RpcError } from "./errors.ts";
+import { type RpcCode, RpcError } from "../contract/errors.ts";
 
 /** What a broker or socket error means; the first line that matches counts. */
 const MEANINGS: readonly (readonly [RegExp, RpcCode])[] = [

@@ -20,7 +20,7 @@ const MAX_IDLE = 8;
  *
  * @typeParam Item What expires.
  */
-export class Deadlines<Item extends Expiring> {
+export class DeadlineTimers<Item extends Expiring> {
   readonly #lines = new Map<number, Line>();
   readonly #expire: (item: Item) => void;
   /** How many lines have no items. */

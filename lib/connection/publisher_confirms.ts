@@ -6,7 +6,7 @@ import type { ConfirmChannel } from "amqplib";
  *
  * @typeParam Item What was published.
  */
-export class Confirms<Item> {
+export class PublisherConfirms<Item> {
   readonly #settled: (item: Item, refused: boolean) => void;
   readonly #open = new Map<number, Item>();
   #lastTag = 0;

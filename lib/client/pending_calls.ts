@@ -1,6 +1,6 @@
-import { Deadlines } from "./deadlines.ts";
-import type { RpcOutcome } from "./errors.ts";
-import type { Procedure } from "./procedure.ts";
+import { DeadlineTimers } from "../contract/deadline_timers.ts";
+import type { RpcOutcome } from "../contract/errors.ts";
+import type { Procedure } from "../contract/procedure.ts";
 
 /** A procedure of whatever types; its codecs are used on values of its own alone. */
 export type AnyProcedure = Procedure<never, unknown, never, unknown>;
@@ -108,14 +108,14 @@ export class PendingCalls {
   /** Names the calls. */
   readonly ids: CallIds = new CallIds();
   readonly #calls = new Map<number, PendingCall>();
-  readonly #deadlines: Deadlines<PendingCall>;
+  readonly #deadlines: DeadlineTimers<PendingCall>;
   readonly #listener: PendingListener;
   readonly #unsettled = new Set<PendingCall>();
   #idle: (() => void)[] = [];
 
   constructor(listener: PendingListener) {
     this.#listener = listener;
-    this.#deadlines = new Deadlines((call) => {
+    this.#deadlines = new DeadlineTimers((call) => {
       this.take(call);
       listener.expired(call);
     });

@@ -1,8 +1,8 @@
 import type { Channel } from "amqplib";
-import type { Connection } from "./connection.ts";
-import { settlesWithin } from "./link.ts";
-import type { PendingCall } from "./pending.ts";
-import { CANCEL_EXCHANGE, cancelProperties, toBuffer } from "./protocol.ts";
+import type { Connection } from "../connection/connection.ts";
+import { settlesWithin } from "../connection/handshake.ts";
+import type { PendingCall } from "./pending_calls.ts";
+import { CANCEL_EXCHANGE, cancelProperties, toBuffer } from "../wire/protocol.ts";
 
 /** How long no cancel is sent after it turned out that no server listens for them, in ms. */
 const PAUSE_MS = 1_000;
@@ -11,7 +11,7 @@ const CLOSE_TIMEOUT_MS = 100;
 const EMPTY = new Uint8Array();
 
 /** Tells servers of calls that nobody waits for any more; best effort. */
-export class Cancels {
+export class CancelPublisher {
   readonly #connection: Connection;
   /** Calls whose cancel waits until the broker reads again. */
   readonly #waiting = new Set<PendingCall>();

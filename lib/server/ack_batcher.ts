@@ -4,7 +4,7 @@ import type { Channel, Message } from "amqplib";
  * Acknowledges the deliveries of one channel, with one frame for all that
  * ended in the same turn where their order allows it.
  */
-export class Acks {
+export class AckBatcher {
   readonly #channel: Channel;
   /** Ended and beyond the first that has not, so covered by no multiple ack yet. */
   readonly #ended = new Set<number>();

@@ -1,7 +1,7 @@
 import type { Message } from "amqplib";
-import type { Acks } from "./acks.ts";
-import { type RpcCode, RpcError } from "./errors.ts";
-import { MAX_TIMEOUT_MS, type RequestMeta } from "./protocol.ts";
+import type { AckBatcher } from "./ack_batcher.ts";
+import { type RpcCode, RpcError } from "../contract/errors.ts";
+import { MAX_TIMEOUT_MS, type RequestMeta } from "../wire/protocol.ts";
 
 /** What a handler is told about its request. */
 export interface RequestContext {
@@ -32,10 +32,10 @@ export function deadlineError(): RpcError {
 }
 
 /** One request that has been delivered and not been answered. */
-export class Running implements RequestContext {
+export class RunningRequest implements RequestContext {
   readonly message: Message;
   readonly meta: RequestMeta;
-  readonly acks: Acks;
+  readonly acks: AckBatcher;
   readonly redelivered: boolean;
   /** When its caller stops to wait, at the latest, on the clock of `performance.now()`. */
   readonly endsAt: number;
@@ -52,7 +52,7 @@ export class Running implements RequestContext {
   constructor(
     message: Message,
     meta: RequestMeta,
-    acks: Acks,
+    acks: AckBatcher,
     arrivedAfter: number,
     askCaller: (replyTo: string) => Promise<boolean>,
   ) {

@@ -1,4 +1,4 @@
-import { checkInteger, checkQueueName } from "./check.ts";
+import { checkInteger, checkQueueName } from "./validate.ts";
 import { type Codec, MAX_BODY_BYTES } from "./codec.ts";
 
 /**
@@ -156,7 +156,7 @@ function checkCodec(codec: unknown, name: string): void {
  *
  * @example
  * ```ts
- * import { integer, procedure } from "./rpc.ts";
+ * import { integer, procedure } from "../rpc.ts";
  *
  * const double = procedure({ queue: "double", request: integer(), reply: integer(), idempotent: true });
  * console.assert(double.queueType === "quorum");

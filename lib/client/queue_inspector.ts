@@ -1,6 +1,6 @@
-import type { Connection } from "./connection.ts";
-import { RpcError } from "./errors.ts";
-import { settlesWithin } from "./link.ts";
+import type { Connection } from "../connection/connection.ts";
+import { RpcError } from "../contract/errors.ts";
+import { settlesWithin } from "../connection/handshake.ts";
 
 /** What a look at a queue found. */
 interface Sight {
@@ -16,7 +16,7 @@ function count(number: number, noun: string): string {
 }
 
 /** Looks at queues; one look at a queue serves all who want one at the time. */
-export class Looks {
+export class QueueInspector {
   readonly #connection: Connection;
   readonly #underway = new Map<string, Promise<Sight>>();
 

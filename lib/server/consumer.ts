@@ -1,24 +1,24 @@
 import type { ConfirmChannel, ConsumeMessage } from "amqplib";
-import { Acks } from "./acks.ts";
-import { decodeBody, encodeBody } from "./codec.ts";
-import type { Connection, KeptChannel } from "./connection.ts";
-import { RpcError, type RpcOutcome, withOutcome } from "./errors.ts";
-import type { ServerEvent } from "./events.ts";
-import { settlesWithin } from "./link.ts";
-import { type Procedure, queueArguments } from "./procedure.ts";
-import { checkEncoding, encodeError, isDirect, isServerNamed, readRequest } from "./protocol.ts";
-import type { DirectReplies } from "./direct_replies.ts";
-import type { Replies, ReplyFate } from "./replies.ts";
-import { deadlineError, type RequestContext, Running } from "./running.ts";
+import { AckBatcher } from "./ack_batcher.ts";
+import { decodeBody, encodeBody } from "../contract/codec.ts";
+import type { Connection, KeptChannel } from "../connection/connection.ts";
+import { RpcError, type RpcOutcome, withOutcome } from "../contract/errors.ts";
+import type { ServerEvent } from "../connection/events.ts";
+import { settlesWithin } from "../connection/handshake.ts";
+import { type Procedure, queueArguments } from "../contract/procedure.ts";
+import { checkEncoding, encodeError, isDirect, isServerNamed, readRequest } from "../wire/protocol.ts";
+import type { DirectReplyPublisher } from "./direct_reply_publisher.ts";
+import type { ReplyFate, ReplyPublisher } from "./reply_publisher.ts";
+import { deadlineError, type RequestContext, RunningRequest } from "./request_context.ts";
 
 /** Runs one request and gives its result. */
 export type Handler<Request, Reply> = (request: Request, context: RequestContext) => Reply | Promise<Reply>;
 
 /** What a service needs of its server. */
-export interface ServiceHost {
+export interface ConsumerHost {
   readonly connection: Connection;
-  readonly replies: Replies;
-  readonly directReplies: DirectReplies;
+  readonly replies: ReplyPublisher;
+  readonly directReplies: DirectReplyPublisher;
   /** Whether a reply may go to a queue that the broker has not named. */
   acceptReplyTo(name: string): boolean;
   /** Whether the caller has taken this call back. */
@@ -49,14 +49,14 @@ const ABSENCE_MS = 100;
 const CANCEL_PATIENCE_MS = 250;
 
 /** One procedure, served over one channel: consume, run, reply, ack. */
-export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
+export class Consumer<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   readonly #procedure: Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut>;
   readonly #handler: Handler<RequestOut, ReplyIn>;
-  readonly #host: ServiceHost;
-  readonly #running = new Set<Running>();
-  #arrived: Running[] = [];
+  readonly #host: ConsumerHost;
+  readonly #running = new Set<RunningRequest>();
+  #arrived: RunningRequest[] = [];
   #kept: KeptChannel | undefined;
-  #acks: Acks | undefined;
+  #acks: AckBatcher | undefined;
   #consumerTag: string | undefined;
   #stopped = false;
   #prefetch = 0;
@@ -69,7 +69,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   constructor(
     procedure: Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut>,
     handler: Handler<RequestOut, ReplyIn>,
-    host: ServiceHost,
+    host: ConsumerHost,
   ) {
     this.#procedure = procedure;
     this.#handler = handler;
@@ -96,7 +96,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
         this.#deleted = false;
         await this.#declare();
         await channel.prefetch(prefetch);
-        const acks = this.#acks = new Acks(channel);
+        const acks = this.#acks = new AckBatcher(channel);
         this.#consumerTag = undefined;
         if (this.#stopped) return;
         const { consumerTag } = await channel.consume(this.queue, (message) => this.#deliver(message, channel, acks));
@@ -162,7 +162,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     }
   }
 
-  #deliver(message: ConsumeMessage | null, channel: ConfirmChannel, acks: Acks): void {
+  #deliver(message: ConsumeMessage | null, channel: ConfirmChannel, acks: AckBatcher): void {
     if (message === null) {
       this.#host.emit({ type: "consumer_canceled", queue: this.queue });
       this.#deleted = true;
@@ -181,7 +181,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
       return;
     }
     const arrivedAfter = this.#host.arrivedAfter();
-    const running = new Running(message, meta, acks, arrivedAfter, (name) => this.#host.callerAlive(name));
+    const running = new RunningRequest(message, meta, acks, arrivedAfter, (name) => this.#host.callerAlive(name));
     this.#running.add(running);
     // All of one read are noted before the first is run, so that a handler that blocks does not hide their age.
     if (this.#arrived.push(running) === 1) queueMicrotask(() => this.#startArrived());
@@ -194,7 +194,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   }
 
   /** Neither this nor what follows is an async function: most handlers answer at once, and then nothing waits. */
-  #run(running: Running): void {
+  #run(running: RunningRequest): void {
     if (running.whyAborted !== undefined || this.#host.isCanceled(running.meta.correlationId)) {
       this.#tell("canceled_request", running);
       this.#end(running);
@@ -208,7 +208,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   }
 
   /** What was read late may have expired meanwhile: the broker knows. */
-  #expired(running: Running): void {
+  #expired(running: RunningRequest): void {
     const { queue, idempotent } = this.#procedure;
     if (running.endsAt <= performance.now()) {
       this.#tell("expired_request", running);
@@ -227,7 +227,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   }
 
   /** Why a request that was delivered before is not run again, if it is not. */
-  #refusal(running: Running): RpcError | undefined {
+  #refusal(running: RunningRequest): RpcError | undefined {
     const { idempotent, maxDeliveries } = this.#procedure;
     let why: string;
     if (idempotent === false && running.redelivered) {
@@ -241,7 +241,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     return new RpcError("aborted", `Cannot run the request of "${this.queue}" again: ${why}`, { outcome: "unknown" });
   }
 
-  #decode(running: Running): void {
+  #decode(running: RunningRequest): void {
     let value: RequestOut | Promise<RequestOut>;
     try {
       checkEncoding(running.message.properties, "request");
@@ -257,12 +257,12 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     }
   }
 
-  #undecodable(running: Running, error: unknown): void {
+  #undecodable(running: RunningRequest, error: unknown): void {
     const outcome = running.redelivered ? "unknown" : "not_executed";
     this.#finish(running, error instanceof RpcError ? withOutcome(error, outcome) : this.#internal(error, outcome));
   }
 
-  #handle(running: Running, value: RequestOut): void {
+  #handle(running: RunningRequest, value: RequestOut): void {
     // An asynchronous validator may have taken longer than the caller waits.
     if (running.endsAt <= performance.now()) running.abort(deadlineError());
     if (running.whyAborted !== undefined) {
@@ -285,7 +285,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     }
   }
 
-  #succeed(running: Running, result: ReplyIn): void {
+  #succeed(running: RunningRequest, result: ReplyIn): void {
     let body: Uint8Array;
     try {
       body = encodeBody(this.#procedure.reply, result, "reply");
@@ -297,11 +297,11 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   }
 
   /** The outcome of a nested call is not the outcome of this one. */
-  #throw(running: Running, error: unknown): void {
+  #throw(running: RunningRequest, error: unknown): void {
     this.#finish(running, error instanceof RpcError ? withOutcome(error, "executed") : this.#internal(error));
   }
 
-  #finish(running: Running, reply: Answer): void {
+  #finish(running: RunningRequest, reply: Answer): void {
     running.end();
     const why = running.whyAborted;
     if (why === "canceled" || why === "deadline_exceeded" || running.endsAt <= performance.now()) {
@@ -322,7 +322,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     return new RpcError("internal", `The server failed, its log says why under id ${id}`, { outcome, id });
   }
 
-  #reply(running: Running, reply: Answer): void {
+  #reply(running: RunningRequest, reply: Answer): void {
     const isError = reply instanceof RpcError;
     const direct = isDirect(running.meta.replyTo);
     // At most once: what has cost a connection is not delivered again, to do the same.
@@ -338,7 +338,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     });
   }
 
-  #replied(running: Running, fate: ReplyFate, why: string): void {
+  #replied(running: RunningRequest, fate: ReplyFate, why: string): void {
     if (fate === "returned") this.#tell("caller_left", running);
     if (fate === "dropped") {
       const { messageId } = running.meta;
@@ -347,11 +347,11 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     if (!isDirect(running.meta.replyTo)) this.#end(running);
   }
 
-  #tell(type: RequestEvent["type"], { meta: { messageId } }: Running): void {
+  #tell(type: RequestEvent["type"], { meta: { messageId } }: RunningRequest): void {
     this.#host.emit({ type, queue: this.queue, messageId });
   }
 
-  #end(running: Running): void {
+  #end(running: RunningRequest): void {
     running.end();
     // Rejected, it goes to the dead-letter exchange where there is one.
     if (running.poisonous) running.acks.reject(running.message, false);
@@ -359,7 +359,7 @@ export class Service<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     this.#forget(running);
   }
 
-  #forget(running: Running): void {
+  #forget(running: RunningRequest): void {
     this.#running.delete(running);
     if (this.#running.size === 0) {
       for (const resolve of this.#idle.splice(0)) resolve();

@@ -1,5 +1,5 @@
 import type { Options } from "amqplib";
-import { checkInteger } from "./check.ts";
+import { checkInteger } from "../contract/validate.ts";
 
 /** One host to connect to; `label` is what may be shown of it. */
 export interface Host {

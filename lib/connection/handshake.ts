@@ -1,8 +1,8 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { Duplex } from "node:stream";
 import { type ChannelModel, connect, credentials } from "amqplib";
-import { RpcError } from "./errors.ts";
-import type { Host } from "./host.ts";
+import { RpcError } from "../contract/errors.ts";
+import type { Host } from "./broker_url.ts";
 
 /** TLS material, as PEM text; passed on to the TLS library as it is. */
 export interface TlsOptions {

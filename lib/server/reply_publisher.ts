@@ -1,10 +1,10 @@
 import type { ConfirmChannel, Message } from "amqplib";
-import { Confirms } from "./confirms.ts";
-import { CONNECT_TIMEOUT_MS } from "./connect_options.ts";
-import { backoffDelay, type Connection, type KeptChannel } from "./connection.ts";
-import { isChannelClosed } from "./broker_error.ts";
-import { RpcError } from "./errors.ts";
-import { encodeError, replyProperties, type RequestMeta, toBuffer } from "./protocol.ts";
+import { PublisherConfirms } from "../connection/publisher_confirms.ts";
+import { CONNECT_TIMEOUT_MS } from "../connection/connect_options.ts";
+import { backoffDelay, type Connection, type KeptChannel } from "../connection/connection.ts";
+import { isChannelClosed } from "../connection/broker_error.ts";
+import { RpcError } from "../contract/errors.ts";
+import { encodeError, replyProperties, type RequestMeta, toBuffer } from "../wire/protocol.ts";
 
 /** How a reply ended: taken by the broker, sent back because the caller has left, or given up at its deadline. */
 export type ReplyFate = "confirmed" | "returned" | "dropped";
@@ -36,11 +36,11 @@ const RETRY = { min: 20, max: 1_000 };
  * Publishes replies until the broker has confirmed each, over whatever
  * happens to the channel, until the deadline of its caller.
  */
-export class Replies {
+export class ReplyPublisher {
   readonly #connection: Connection;
   /** Not confirmed yet, whether written or not. */
   readonly #open = new Set<Sending>();
-  readonly #confirms = new Confirms<Sending>((sending, refused) => this.#settle(sending, refused));
+  readonly #confirms = new PublisherConfirms<Sending>((sending, refused) => this.#settle(sending, refused));
   #kept: KeptChannel | undefined;
   #idle: (() => void)[] = [];
 
@@ -49,8 +49,8 @@ export class Replies {
   }
 
   /** Opens the channel that replies are published on. */
-  static async open(connection: Connection, patience?: number): Promise<Replies> {
-    const replies = new Replies(connection);
+  static async open(connection: Connection, patience?: number): Promise<ReplyPublisher> {
+    const replies = new ReplyPublisher(connection);
     replies.#kept = await connection.keep({
       action: "open a channel for replies",
       setup: (channel) => {

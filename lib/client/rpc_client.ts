@@ -1,17 +1,17 @@
 import type { ConsumeMessage, Message } from "amqplib";
-import { Cancels } from "./cancels.ts";
-import { decodeBody, encodeBody } from "./codec.ts";
-import type { ConnectOptions } from "./connect_options.ts";
-import { backoffDelay, Connection } from "./connection.ts";
-import { settlesWithin } from "./link.ts";
-import { Looks } from "./looks.ts";
-import { RpcError, withOutcome } from "./errors.ts";
-import { checkListener, type ClientEvent, emitTo, logEvent } from "./events.ts";
-import { checkInteger } from "./check.ts";
-import { type AnyProcedure, PendingCall, PendingCalls } from "./pending.ts";
-import type { Procedure } from "./procedure.ts";
-import { checkEncoding, decodeErrorReply, isErrorReply, MAX_TIMEOUT_MS } from "./protocol.ts";
-import { Requests } from "./requests.ts";
+import { CancelPublisher } from "./cancel_publisher.ts";
+import { decodeBody, encodeBody } from "../contract/codec.ts";
+import type { ConnectOptions } from "../connection/connect_options.ts";
+import { backoffDelay, Connection } from "../connection/connection.ts";
+import { settlesWithin } from "../connection/handshake.ts";
+import { QueueInspector } from "./queue_inspector.ts";
+import { RpcError, withOutcome } from "../contract/errors.ts";
+import { checkListener, type ClientEvent, emitTo, logEvent } from "../connection/events.ts";
+import { checkInteger } from "../contract/validate.ts";
+import { type AnyProcedure, PendingCall, PendingCalls } from "./pending_calls.ts";
+import type { Procedure } from "../contract/procedure.ts";
+import { checkEncoding, decodeErrorReply, isErrorReply, MAX_TIMEOUT_MS } from "../wire/protocol.ts";
+import { RequestPublisher } from "./request_publisher.ts";
 
 /** Options of `RpcClient.connect`. */
 export interface RpcClientOptions extends ConnectOptions {
@@ -82,8 +82,8 @@ function encodeRequest<RequestIn>(
  *
  * @example
  * ```ts
- * import { fib, fibonacci } from "./fib.ts";
- * import { RpcClient, RpcServer } from "./rpc.ts";
+ * import { fib, fibonacci } from "../tutorial/fib.ts";
+ * import { RpcClient, RpcServer } from "../rpc.ts";
  *
  * await using server = await RpcServer.connect();
  * await server.serve(fibonacci, fib);
@@ -96,9 +96,9 @@ export class RpcClient implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #options: RpcClientOptions;
   readonly #pending: PendingCalls;
-  readonly #requests: Requests;
-  readonly #looks: Looks;
-  readonly #cancels: Cancels;
+  readonly #requests: RequestPublisher;
+  readonly #looks: QueueInspector;
+  readonly #cancels: CancelPublisher;
   /** The queues that have answered, and since when they are missing, if they are. */
   readonly #queues = new Map<string, { goneSince: number | undefined }>();
   #closing: Promise<void> | undefined;
@@ -106,7 +106,7 @@ export class RpcClient implements AsyncDisposable {
   private constructor(connection: Connection, options: RpcClientOptions) {
     this.#connection = connection;
     this.#options = options;
-    this.#requests = new Requests(connection, {
+    this.#requests = new RequestPublisher(connection, {
       replied: (message) => this.#replied(message),
       returned: (message) => this.#returned(message),
       refused: (call) => this.#refused(call),
@@ -115,8 +115,8 @@ export class RpcClient implements AsyncDisposable {
       repliesLost: (error) => this.#lose(this.#pending.values(), error),
       writable: () => this.#cancels.flush(),
     }, 1_000 * (options.heartbeat ?? 10));
-    this.#looks = new Looks(connection);
-    this.#cancels = new Cancels(connection);
+    this.#looks = new QueueInspector(connection);
+    this.#cancels = new CancelPublisher(connection);
     this.#pending = new PendingCalls({
       expired: (call) => this.#expire(call),
       aborted: (call) => this.#abort(call),

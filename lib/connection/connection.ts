@@ -1,13 +1,13 @@
 import type { Channel, ChannelModel, ConfirmChannel } from "amqplib";
 import { toRpcError } from "./broker_error.ts";
-import { RpcError } from "./errors.ts";
-import { writeDirectly } from "./outgoing.ts";
-import { type Host, parseHosts } from "./host.ts";
+import { RpcError } from "../contract/errors.ts";
+import { writeDirectly } from "./write_batcher.ts";
+import { type Host, parseHosts } from "./broker_url.ts";
 import { guardHeaders } from "./header_guard.ts";
 import { checkConnectOptions, CONNECT_TIMEOUT_MS, type ConnectOptions } from "./connect_options.ts";
 import type { ConnectionEvent } from "./events.ts";
-import { openLink, settlesWithin, socketOf } from "./link.ts";
-import { MAX_TIMEOUT_MS } from "./protocol.ts";
+import { openLink, settlesWithin, socketOf } from "./handshake.ts";
+import { MAX_TIMEOUT_MS } from "../wire/protocol.ts";
 
 /** A channel to bring back after every loss. */
 export interface ChannelPlan {

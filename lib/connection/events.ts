@@ -1,4 +1,4 @@
-import type { RpcError } from "./errors.ts";
+import type { RpcError } from "../contract/errors.ts";
 
 /** What a connection tells its owner. */
 export type ConnectionEvent =

@@ -1,6 +1,6 @@
-import { bigint, integer } from "./codec.ts";
-import { RpcError } from "./errors.ts";
-import { type Procedure, procedure } from "./procedure.ts";
+import { bigint, integer } from "../contract/codec.ts";
+import { RpcError } from "../contract/errors.ts";
+import { type Procedure, procedure } from "../contract/procedure.ts";
 
 /** The largest `n` that {@linkcode fib} computes; fib(100,000) has 20,899 digits. */
 export const MAX_N = 100_000;

@@ -8,7 +8,7 @@ const BACKLOG_MS = 100;
  * Notices when this process stood still, be it stopped or blocked by a
  * handler: what it reads right afterwards may have arrived at any time since.
  */
-export class StallWatch {
+export class StallDetector {
   #timer: ReturnType<typeof setInterval> | undefined;
   #lastTick = 0;
   #stallBegan = 0;

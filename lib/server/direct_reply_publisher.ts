@@ -1,9 +1,9 @@
 import type { ConfirmChannel } from "amqplib";
-import { isChannelClosed } from "./broker_error.ts";
-import { Confirms } from "./confirms.ts";
-import type { Connection } from "./connection.ts";
-import { directProcess, replyProperties, toBuffer } from "./protocol.ts";
-import type { Reply } from "./replies.ts";
+import { isChannelClosed } from "../connection/broker_error.ts";
+import { PublisherConfirms } from "../connection/publisher_confirms.ts";
+import type { Connection } from "../connection/connection.ts";
+import { directProcess, replyProperties, toBuffer } from "../wire/protocol.ts";
+import type { Reply } from "./reply_publisher.ts";
 
 /** How many callers are remembered as safe to answer. */
 const MAX_PROVEN = 10_000;
@@ -18,7 +18,7 @@ class Lane {
   readonly #window: number;
   readonly #settled: (reply: Reply, confirmed: boolean) => void;
   readonly #waiting = new Set<Reply>();
-  readonly #confirms: Confirms<Reply>;
+  readonly #confirms: PublisherConfirms<Reply>;
   #underWay = 0;
   #opening: Promise<void> | undefined;
   #connection: Connection | undefined;
@@ -32,7 +32,7 @@ class Lane {
     this.#open = open;
     this.#window = window;
     this.#settled = settled;
-    this.#confirms = new Confirms((reply, refused) => {
+    this.#confirms = new PublisherConfirms((reply, refused) => {
       this.#underWay--;
       this.#end(reply, refused ? "the broker did not take it" : undefined);
       this.flush();
@@ -125,7 +125,7 @@ class Lane {
  * their own, since an address of a node that is not there makes RabbitMQ before 4.3 close the connection. A caller that
  * was never answered is answered alone, so that its address can only hurt its own reply.
  */
-export class DirectReplies {
+export class DirectReplyPublisher {
   readonly #lane: Lane;
   readonly #trial: Lane;
   readonly #proven = new Set<string>();

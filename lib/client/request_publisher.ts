@@ -1,12 +1,12 @@
 import type { ConfirmChannel, ConsumeMessage, Message } from "amqplib";
-import { isChannelClosed } from "./broker_error.ts";
-import { Confirms } from "./confirms.ts";
-import { CONNECT_TIMEOUT_MS } from "./connect_options.ts";
-import type { Connection, KeptChannel } from "./connection.ts";
-import { RpcError } from "./errors.ts";
-import { settlesWithin } from "./link.ts";
-import type { PendingCall } from "./pending.ts";
-import { DIRECT_REPLY_TO, requestProperties, toBuffer } from "./protocol.ts";
+import { isChannelClosed } from "../connection/broker_error.ts";
+import { PublisherConfirms } from "../connection/publisher_confirms.ts";
+import { CONNECT_TIMEOUT_MS } from "../connection/connect_options.ts";
+import type { Connection, KeptChannel } from "../connection/connection.ts";
+import { RpcError } from "../contract/errors.ts";
+import { settlesWithin } from "../connection/handshake.ts";
+import type { PendingCall } from "./pending_calls.ts";
+import { DIRECT_REPLY_TO, requestProperties, toBuffer } from "../wire/protocol.ts";
 
 /** What comes of requests, besides their confirms. */
 export interface RequestListener {
@@ -29,12 +29,12 @@ export interface RequestListener {
 const NONE = new Uint8Array();
 
 /** Writes the requests of one client, each when there is somewhere to write it to, and hears their replies. */
-export class Requests {
+export class RequestPublisher {
   readonly #connection: Connection;
   readonly #listener: RequestListener;
   /** Calls that wait to be written, in order. */
   readonly #waiting = new Set<PendingCall>();
-  readonly #confirms = new Confirms<PendingCall>((call, refused) => refused && this.#listener.refused(call));
+  readonly #confirms = new PublisherConfirms<PendingCall>((call, refused) => refused && this.#listener.refused(call));
   #publisher: KeptChannel | undefined;
   #replyTo: string | undefined;
   /** Whether the socket takes no more for now. */

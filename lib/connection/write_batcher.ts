@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import type { Duplex } from "node:stream";
 import type { ChannelModel } from "amqplib";
-import { encodePublish, isPlain, type PublishFields, sizeOfPublish } from "./frames.ts";
+import { encodePublish, isPlain, type PublishFields, sizeOfPublish } from "../wire/frames.ts";
 
 /** So much may wait, here and in the socket, in bytes, before writers are told to wait as well. */
 const FULL = 512 * 1024;
@@ -14,7 +14,7 @@ const LARGE = 8 * 1024;
  * What is sent in one turn of the event loop, as one write: with `noDelay`,
  * which latency needs, each write is a packet and a system call.
  */
-class Outgoing {
+class WriteBatcher {
   readonly #socket: Duplex;
   readonly #waiting = new Set<Duplex>();
   #bytes: Buffer = Buffer.allocUnsafeSlow(GATHERED);
@@ -145,7 +145,7 @@ function internalsOf(model: ChannelModel): Internals | undefined {
 export function writeDirectly(model: ChannelModel): boolean {
   const connection = internalsOf(model);
   if (connection === undefined) return false;
-  const out = new Outgoing(connection.stream);
+  const out = new WriteBatcher(connection.stream);
   const { freshChannel, sendMessage } = connection;
   connection.freshChannel = (channel, options) => {
     const number = freshChannel.call(connection, channel, options);

@@ -1,8 +1,8 @@
 import { parseArgs } from "@std/cli/parse-args";
-import config from "../deno.json" with { type: "json" };
-import { RpcError } from "./errors.ts";
-import { DEFAULT_URL } from "./host.ts";
-import { MAX_TIMEOUT_MS } from "./protocol.ts";
+import config from "../../deno.json" with { type: "json" };
+import { RpcError } from "../contract/errors.ts";
+import { DEFAULT_URL } from "../connection/broker_url.ts";
+import { MAX_TIMEOUT_MS } from "../wire/protocol.ts";
 
 /** Exit codes of the two scripts. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, noBroker: 3, interrupted: 130 } as const;

@@ -1,6 +1,6 @@
 import { Buffer } from "node:buffer";
 import type { Options } from "amqplib";
-import { isRpcCode, isRpcOutcome, RpcError, type RpcOutcome } from "./errors.ts";
+import { isRpcCode, isRpcOutcome, RpcError, type RpcOutcome } from "../contract/errors.ts";
 
 /** The exchange over which callers take calls back. */
 export const CANCEL_EXCHANGE = "rpc.cancel";
