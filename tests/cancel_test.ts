@@ -375,24 +375,3 @@ live("callerAlive() is true while the caller waits, and false when it has left",
   await server.close();
   assertEquals(await queueInfo(url, queue), { messages: 0, consumers: 0 });
 });
-
-live("callerAlive() tells the same of a caller with direct reply-to", async ({ url, queue }) => {
-  const alive: boolean[] = [];
-  const left = Promise.withResolvers<void>();
-  const done = Promise.withResolvers<void>();
-  await using _server = await startServer(url, texts(queue), async (request, { callerAlive }) => {
-    alive.push(await callerAlive());
-    await left.promise;
-    alive.push(await callerAlive());
-    done.resolve();
-    return request;
-  });
-  const client = await connectClient(url, { replies: "direct", drainTimeout: 0 });
-  const ended = failure(client.call(texts(queue), "a"));
-  await waitFor("it was asked once", () => alive.length === 1);
-  await client.close();
-  await ended;
-  left.resolve();
-  await done.promise;
-  assertEquals(alive, [true, false]);
-});
