@@ -33,8 +33,10 @@ export type {
 export { type Procedure, procedure, type ProcedureOptions, type QueueType } from "./contract/procedure.ts";
 export { type CallOptions, RpcClient, type RpcClientOptions } from "./client/rpc_client.ts";
 export { RpcServer, type RpcServerOptions, type ServeOptions } from "./server/rpc_server.ts";
-export type { Handler } from "./server/consumer.ts";
+export type { Handler } from "./server/request_runner.ts";
 export type { RequestContext } from "./server/request_context.ts";
-export type { ClientEvent, ConnectionEvent, ServerEvent } from "./connection/events.ts";
+export type { ConnectionEvent } from "./connection/connection_event.ts";
+export type { ClientEvent } from "./client/client_event.ts";
+export type { ServerEvent } from "./server/server_event.ts";
 export type { ConnectOptions } from "./connection/connect_options.ts";
 export type { TlsOptions } from "./connection/handshake.ts";

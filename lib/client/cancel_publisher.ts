@@ -1,21 +1,20 @@
-import type { Channel } from "amqplib";
+import { settlesWithin } from "../contract/deadline.ts";
+import type { AmqpChannel } from "../connection/amqp_channel.ts";
 import type { Connection } from "../connection/connection.ts";
-import { settlesWithin } from "../connection/handshake.ts";
-import type { PendingCall } from "./pending_calls.ts";
-import { CANCEL_EXCHANGE, cancelProperties, toBuffer } from "../wire/protocol.ts";
+import { cancelMessage } from "../wire/control_message.ts";
+import type { PendingCall } from "./pending_call.ts";
 
-/** How long no cancel is sent after it turned out that no server listens for them, in ms. */
+/** How long no cancel is sent after it turned out that no server listens for cancels, in ms. */
 const PAUSE_MS = 1_000;
 /** How long a close waits for cancels that were just asked for, in ms. */
 const CLOSE_TIMEOUT_MS = 100;
-const EMPTY = new Uint8Array();
 
-/** Tells servers of calls that nobody waits for any more; best effort. */
+/** Tells servers which calls nobody waits for any more; best effort. */
 export class CancelPublisher {
   readonly #connection: Connection;
   /** Calls whose cancel waits until the broker reads again. */
   readonly #waiting = new Set<PendingCall>();
-  #channel: Promise<Channel> | undefined;
+  #channel: Promise<AmqpChannel> | undefined;
   #pausedUntil = 0;
 
   constructor(connection: Connection) {
@@ -44,13 +43,18 @@ export class CancelPublisher {
   }
 
   #publish({ procedure, id, timeout }: PendingCall): void {
-    // Of its own: where no server of ours runs the exchange is missing, which closes the channel.
-    this.#channel ??= this.#connection.channel("cancel a call", (refusal) => {
+    this.#channel ??= this.#open();
+    this.#channel.then((channel) => channel.publish(cancelMessage(procedure.queue, id, timeout)))
+      .catch(() => this.#channel = undefined);
+  }
+
+  /** Own channel, because publishing to a missing exchange closes it: where no server of ours runs, there is none. */
+  async #open(): Promise<AmqpChannel> {
+    const channel = await this.#connection.channel("cancel a call");
+    channel.onClosed((refusal) => {
       this.#channel = undefined;
       if (refusal !== undefined) this.#pausedUntil = performance.now() + PAUSE_MS;
     });
-    this.#channel.then((channel) => {
-      channel.publish(CANCEL_EXCHANGE, procedure.queue, toBuffer(EMPTY), cancelProperties(id, timeout));
-    }).catch(() => this.#channel = undefined);
+    return channel;
   }
 }

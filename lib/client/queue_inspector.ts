@@ -1,9 +1,9 @@
 import type { Connection } from "../connection/connection.ts";
 import { RpcError } from "../contract/errors.ts";
-import { settlesWithin } from "../connection/handshake.ts";
+import { settlesWithin } from "../contract/deadline.ts";
 
-/** What a look at a queue found. */
-interface Sight {
+/** How full a queue is, and how many consume it. */
+interface QueueCounts {
   readonly messageCount: number;
   readonly consumerCount: number;
 }
@@ -15,10 +15,10 @@ function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
-/** Looks at queues; one look at a queue serves all who want one at the time. */
+/** Asks the broker about queues; one question about a queue serves all who ask at the time. */
 export class QueueInspector {
   readonly #connection: Connection;
-  readonly #underway = new Map<string, Promise<Sight>>();
+  readonly #underway = new Map<string, Promise<QueueCounts>>();
 
   constructor(connection: Connection) {
     this.#connection = connection;
@@ -26,11 +26,11 @@ export class QueueInspector {
 
   /** What the caller of a call that timed out wants to know; nothing if the broker does not say it soon. */
   async describe(queue: string): Promise<string> {
-    if (!this.#connection.connected) return ": there is no connection to the broker";
-    const look = this.#look(queue);
-    if (!await settlesWithin(look, TIMEOUT_MS)) return "";
+    if (this.#connection.link === undefined) return ": there is no connection to the broker";
+    const asked = this.#inspect(queue);
+    if (!await settlesWithin(asked, TIMEOUT_MS)) return "";
     try {
-      const { consumerCount, messageCount } = await look;
+      const { consumerCount, messageCount } = await asked;
       return `: the queue has ${count(consumerCount, "consumer")} and ${count(messageCount, "request")} waiting` +
         (consumerCount === 0 ? ", so start a server for it" : "");
     } catch (error) {
@@ -41,7 +41,7 @@ export class QueueInspector {
   /** Why a request would not be answered soon; undefined if a consumer is there. */
   async whyUnserved(queue: string): Promise<string | undefined> {
     try {
-      const { consumerCount } = await this.#look(queue);
+      const { consumerCount } = await this.#inspect(queue);
       return consumerCount > 0 ? undefined : `the queue "${queue}" has no consumer, so start a server for it`;
     } catch (error) {
       if (!(error instanceof RpcError)) return String(error);
@@ -51,14 +51,14 @@ export class QueueInspector {
     }
   }
 
-  #look(queue: string): Promise<Sight> {
-    let look = this.#underway.get(queue);
-    if (look === undefined) {
-      look = this.#connection.borrow(`look at queue "${queue}"`, (channel) => channel.checkQueue(queue));
+  #inspect(queue: string): Promise<QueueCounts> {
+    let asked = this.#underway.get(queue);
+    if (asked === undefined) {
+      asked = this.#connection.borrow(`inspect queue "${queue}"`, (channel) => channel.checkQueue(queue));
       const forget = (): boolean => this.#underway.delete(queue);
-      look.then(forget, forget);
-      this.#underway.set(queue, look);
+      asked.then(forget, forget);
+      this.#underway.set(queue, asked);
     }
-    return look;
+    return asked;
   }
 }

@@ -1,94 +1,101 @@
-import type { ConfirmChannel, ConsumeMessage, Message } from "amqplib";
-import { isChannelClosed } from "../connection/broker_error.ts";
-import { PublisherConfirms } from "../connection/publisher_confirms.ts";
+import type { AmqpChannel } from "../connection/amqp_channel.ts";
+import { isChannelClosed, messageSizeLimit, toRpcError } from "../connection/broker_error.ts";
 import { CONNECT_TIMEOUT_MS } from "../connection/connect_options.ts";
-import type { Connection, KeptChannel } from "../connection/connection.ts";
+import type { Connection } from "../connection/connection.ts";
+import { IsolatedPublisher } from "../connection/isolated_publisher.ts";
+import type { KeptChannel } from "../connection/kept_channel.ts";
+import { PublisherConfirms } from "../connection/publisher_confirms.ts";
 import { RpcError } from "../contract/errors.ts";
-import { settlesWithin } from "../connection/handshake.ts";
-import type { PendingCall } from "./pending_calls.ts";
-import { DIRECT_REPLY_TO, requestProperties, toBuffer } from "../wire/protocol.ts";
+import type { Publish, Returned } from "../wire/message.ts";
+import { DIRECT_REPLY_TO } from "../wire/reply_address.ts";
+import { requestMessage } from "../wire/request_message.ts";
+import type { PendingCall } from "./pending_call.ts";
+import { consumeReplies, type ReplyListener, ReplyQueue } from "./reply_queue.ts";
 
 /** What comes of requests, besides their confirms. */
-export interface RequestListener {
-  /** A reply has come, for whomever. */
-  replied(message: ConsumeMessage): void;
+export interface RequestListener extends Omit<ReplyListener, "opened"> {
+  /** A request is on its way. */
+  written(call: PendingCall): void;
   /** The broker has sent a request back: its queue does not exist. */
-  returned(message: Message): void;
+  returned(id: string): void;
   /** The broker has not taken a request. */
   refused(call: PendingCall): void;
-  /** This request alone made the broker close the channel, or cannot be written at all. */
+  /** The broker takes no such request, or it cannot be encoded. */
   rejected(call: PendingCall, error: RpcError): void;
   /** These went down with the publishing channel, on their way to the broker. */
   requestsLost(calls: readonly PendingCall[], error: RpcError): void;
-  /** No reply comes any more to what was sent so far. */
-  repliesLost(error: RpcError): void;
   /** What waited may be written. */
   writable(): void;
 }
 
 const NONE = new Uint8Array();
 
-/** Writes the requests of one client, each when there is somewhere to write it to, and hears their replies. */
+/** Writes the requests of one client, each when there is somewhere to write it to, and consumes their replies. */
 export class RequestPublisher {
   readonly #connection: Connection;
   readonly #listener: RequestListener;
+  readonly #replyQueue: ReplyQueue;
+  readonly #isolated: IsolatedPublisher;
   /** Calls that wait to be written, in order. */
   readonly #waiting = new Set<PendingCall>();
   readonly #confirms = new PublisherConfirms<PendingCall>((call, refused) => refused && this.#listener.refused(call));
   #publisher: KeptChannel | undefined;
-  #replyTo: string | undefined;
+  #direct = false;
   /** Whether the socket takes no more for now. */
   #full = false;
-  #watch: ReturnType<typeof setInterval> | undefined;
-  #asking = false;
+  /** The largest body that the broker takes, in bytes, as far as it is known. */
+  #maxSize = Infinity;
 
-  /**
-   * @param connection Where requests go.
-   * @param listener Hears what comes of them.
-   * @param patience How long the broker may confirm nothing before it is asked for a sign of life, in ms; 0 for ever.
-   */
-  constructor(connection: Connection, listener: RequestListener, patience: number) {
+  constructor(connection: Connection, listener: RequestListener) {
     this.#connection = connection;
     this.#listener = listener;
-    if (patience === 0) return;
-    this.#watch = setInterval(() => this.#checkProgress(patience), patience / 2);
-    this.#watch.unref();
+    this.#isolated = new IsolatedPublisher(connection, "publish a request");
+    this.#replyQueue = new ReplyQueue({
+      replied: (reply) => listener.replied(reply),
+      opened: () => this.flush(),
+      repliesLost: (error) => listener.repliesLost(error),
+    });
   }
 
-  /** Ends the watch over the broker's confirms. */
-  close(): void {
-    clearInterval(this.#watch);
-  }
-
-  /** Opens the channels, replies first: none may come before it can be heard. */
+  /** Opens the channels, replies first: none may come before it can be received. */
   async open(replies: "queue" | "direct", patience: number = CONNECT_TIMEOUT_MS): Promise<void> {
-    if (replies === "queue") await this.#openReplyQueue(patience);
-    const direct = replies === "direct";
+    this.#direct = replies === "direct";
+    if (!this.#direct) await this.#replyQueue.open(this.#connection, patience);
     this.#publisher = await this.#connection.keep({
       action: "open a channel for requests",
-      setup: async (channel) => {
-        channel.on("return", (message) => this.#listener.returned(message));
-        this.#confirms.follow(channel);
-        channel.on("drain", () => this.#openUp());
-        // Direct reply-to must be consumed on the channel that publishes.
-        if (direct) await this.#consume(DIRECT_REPLY_TO, channel);
-      },
-      opened: () => {
-        if (direct) this.#replyTo = DIRECT_REPLY_TO;
-        this.#openUp();
-      },
-      lost: (error) => {
-        const unconfirmed = this.#confirms.takeAll();
-        const [first] = unconfirmed;
-        if (first !== undefined && unconfirmed.length === 1 && error.code !== "unavailable") {
-          this.#listener.rejected(first, error);
-        }
-        this.#listener.requestsLost(unconfirmed, error);
-        if (!direct) return;
-        this.#replyTo = undefined;
-        this.#listener.repliesLost(error);
-      },
+      confirms: this.#confirms,
+      setup: (channel) => this.#setUp(channel),
+      opened: () => this.#openUp(),
+      lost: (error) => this.#lose(error),
     }, patience);
+    // It opened before it could be seen here.
+    this.#openUp();
+  }
+
+  async #setUp(channel: AmqpChannel): Promise<void> {
+    channel.listen({
+      ...consumeReplies(this.#listener, channel),
+      returned: ({ properties }: Returned) => this.#listener.returned(properties.correlationId ?? ""),
+      confirmed: (confirm) => this.#confirms.confirm(confirm),
+      writable: () => this.#openUp(),
+    });
+    // Direct reply-to must be consumed on the channel that publishes.
+    if (this.#direct) await channel.consume(DIRECT_REPLY_TO, { noAck: true });
+  }
+
+  #lose(error: RpcError): void {
+    const unconfirmed = this.#confirms.takeAll();
+    const limit = messageSizeLimit(error);
+    if (limit !== undefined) {
+      this.#maxSize = limit;
+      for (const call of unconfirmed) if (call.body.length > limit) this.#listener.rejected(call, error);
+    }
+    const [first] = unconfirmed;
+    if (first !== undefined && unconfirmed.length === 1 && error.code !== "unavailable") {
+      this.#listener.rejected(first, error);
+    }
+    this.#listener.requestsLost(unconfirmed, error);
+    if (this.#direct) this.#listener.repliesLost(error);
   }
 
   /** Writes a request, or keeps it until it may be written. */
@@ -99,22 +106,50 @@ export class RequestPublisher {
       this.#waiting.add(call);
       return;
     }
-    const { procedure, id, body } = call;
-    const expiration = Math.max(1, Math.ceil(call.deadline - performance.now()));
-    const properties = requestProperties({ id, replyTo, contentType: procedure.request.contentType, expiration });
     try {
       // What does not fit the socket now stays here, where it is known to be unwritten.
-      this.#full = !channel.publish("", procedure.queue, toBuffer(body), properties);
+      this.#full = !channel.publish(this.#message(call, replyTo));
     } catch (error) {
-      this.#unwritten(call, error);
+      // A channel that has just closed leaves it to the next one.
+      if (isChannelClosed(error)) this.#waiting.add(call);
+      else this.#listener.rejected(call, error instanceof RpcError ? error : invalid(error));
       return;
     }
     this.#confirms.add(call);
-    call.attempts++;
-    call.inFlight = true;
-    call.refused = false;
-    // Only an idempotent call is ever sent again.
-    if (procedure.idempotent !== true) call.body = NONE;
+    this.#written(call);
+  }
+
+  /**
+   * Writes a request on a channel of its own, since it may be what made the broker close the last one.
+   *
+   * @returns Whether it can be: with direct reply-to there is one channel for all.
+   */
+  sendAlone(call: PendingCall): boolean {
+    if (this.#direct) return false;
+    this.#sendAlone(call);
+    return true;
+  }
+
+  async #sendAlone(call: PendingCall): Promise<void> {
+    const replyTo = this.#replyTo;
+    if (replyTo === undefined || this.#connection.blocked !== undefined) {
+      this.#waiting.add(call);
+      return;
+    }
+    try {
+      const message = this.#message(call, replyTo);
+      const fate = await this.#isolated.publish(message, () => {
+        if (call.over || call.answered) return false;
+        this.#written(call);
+        return true;
+      });
+      if (fate === "returned") this.#listener.returned(call.id);
+      else if (fate === "nacked") this.#listener.refused(call);
+    } catch (error) {
+      const why = error instanceof RpcError ? error : toRpcError(error, "publish a request");
+      if (why.code === "unavailable") this.#listener.requestsLost([call], why);
+      else this.#listener.rejected(call, why);
+    }
   }
 
   /** Lets go of a request that need not be written any more. */
@@ -131,22 +166,27 @@ export class RequestPublisher {
     }
   }
 
-  /**
-   * RabbitMQ 3.10 can stop to read a connection for good when a queue is deleted under load, while its heartbeats
-   * go on (its channel waits for credit from the queue that is gone). So the link counts as lost after as long as a
-   * lost heartbeat takes: half of it in silence, the other half without an answer.
-   */
-  async #checkProgress(patience: number): Promise<void> {
-    const excused = this.#asking || this.#connection.blocked !== undefined || this.#publisher?.current === undefined;
-    if (excused || this.#confirms.silence < patience) return;
-    this.#asking = true;
-    const channel = this.#publisher?.current;
-    const asked = this.#connection.borrow("ask the broker for a sign of life", () => Promise.resolve());
-    const answered = await settlesWithin(asked, patience);
-    this.#asking = false;
-    if (!answered && this.#publisher?.current === channel && this.#connection.blocked === undefined) {
-      this.#connection.abandon(`the broker has confirmed nothing for ${Math.round(this.#confirms.silence)} ms`);
+  get #replyTo(): string | undefined {
+    return this.#direct ? DIRECT_REPLY_TO : this.#replyQueue.name;
+  }
+
+  #message(call: PendingCall, replyTo: string): Publish {
+    const { procedure: { queue, request: { contentType } }, id, body, deadline } = call;
+    if (body.length > this.#maxSize) {
+      const text = `the request has ${body.length} bytes, the broker takes ${this.#maxSize}`;
+      throw new RpcError("resource_exhausted", text, { outcome: call.outcome });
     }
+    const expiration = Math.max(1, Math.ceil(deadline - performance.now()));
+    return requestMessage({ queue, id, replyTo, contentType, expiration, body });
+  }
+
+  #written(call: PendingCall): void {
+    call.attempts++;
+    call.inFlight = true;
+    call.refused = false;
+    this.#listener.written(call);
+    // Only an idempotent call is ever sent again.
+    if (call.procedure.idempotent !== true) call.body = NONE;
   }
 
   #openUp(): void {
@@ -154,38 +194,8 @@ export class RequestPublisher {
     this.flush();
     this.#listener.writable();
   }
+}
 
-  async #openReplyQueue(patience: number): Promise<void> {
-    let queue: string | undefined;
-    await this.#connection.keep({
-      action: "open a reply queue",
-      setup: async (channel) => {
-        const declared = await channel.assertQueue("", { exclusive: true, durable: false });
-        await this.#consume(declared.queue, channel);
-        queue = declared.queue;
-      },
-      opened: () => {
-        this.#replyTo = queue;
-        this.flush();
-      },
-      lost: (error) => {
-        this.#replyTo = undefined;
-        this.#listener.repliesLost(error);
-      },
-    }, patience);
-  }
-
-  async #consume(queue: string, channel: ConfirmChannel): Promise<void> {
-    await channel.consume(queue, (message) => {
-      if (message !== null) this.#listener.replied(message);
-      // The queue was deleted; closing brings the channel back with a new one.
-      else channel.close().catch(() => {});
-    }, { noAck: true });
-  }
-
-  #unwritten(call: PendingCall, error: unknown): void {
-    // The channel has just closed and does not know it yet: the next one takes it.
-    if (isChannelClosed(error)) this.#waiting.add(call);
-    else this.#listener.rejected(call, new RpcError("invalid_argument", String(error), { cause: error }));
-  }
+function invalid(error: unknown): RpcError {
+  return new RpcError("invalid_argument", error instanceof Error ? error.message : String(error), { cause: error });
 }

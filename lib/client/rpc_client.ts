@@ -1,16 +1,23 @@
-import type { ConsumeMessage, Message } from "amqplib";
-import { CancelPublisher } from "./cancel_publisher.ts";
-import { decodeBody, encodeBody } from "../contract/codec.ts";
 import type { ConnectOptions } from "../connection/connect_options.ts";
-import { backoffDelay, Connection } from "../connection/connection.ts";
-import { settlesWithin } from "../connection/handshake.ts";
-import { QueueInspector } from "./queue_inspector.ts";
+import { backoffDelay } from "../connection/backoff.ts";
+import { Connection } from "../connection/connection.ts";
+import { decodeBody, encodeBody } from "../contract/codec.ts";
+import { MAX_TIMEOUT_MS, settlesWithin } from "../contract/deadline.ts";
 import { RpcError, withOutcome } from "../contract/errors.ts";
-import { checkListener, type ClientEvent, emitTo, logEvent } from "../connection/events.ts";
-import { checkInteger } from "../contract/validate.ts";
-import { type AnyProcedure, PendingCall, PendingCalls } from "./pending_calls.ts";
+import { checkListener, emitTo } from "../contract/event_listener.ts";
 import type { Procedure } from "../contract/procedure.ts";
-import { checkEncoding, decodeErrorReply, isErrorReply, MAX_TIMEOUT_MS } from "../wire/protocol.ts";
+import { checkInteger } from "../contract/validate.ts";
+import { fromByteString } from "../wire/byte_string.ts";
+import { checkContentEncoding } from "../wire/content_encoding.ts";
+import { decodeError } from "../wire/error_reply.ts";
+import type { Delivery } from "../wire/message.ts";
+import { isErrorReply } from "../wire/reply_message.ts";
+import { CalledQueues } from "./called_queues.ts";
+import { CancelPublisher } from "./cancel_publisher.ts";
+import { type ClientEvent, logClientEvent } from "./client_event.ts";
+import { type AnyProcedure, PendingCall } from "./pending_call.ts";
+import { PendingCalls } from "./pending_calls.ts";
+import { QueueInspector } from "./queue_inspector.ts";
 import { RequestPublisher } from "./request_publisher.ts";
 
 /** Options of `RpcClient.connect`. */
@@ -30,10 +37,10 @@ export interface RpcClientOptions extends ConnectOptions {
    */
   readonly replies?: "queue" | "direct";
   /**
-   * Hears what happens to the connection and of replies that nobody waits
-   * for.
+   * Called with what happens to the connection, and with replies that nobody
+   * waits for. What it throws is logged and ignored.
    *
-   * @default {logs what a person should know to stderr}
+   * @default {logs important events to stderr}
    */
   readonly onEvent?: (event: ClientEvent) => void;
 }
@@ -58,8 +65,6 @@ export interface CallOptions {
 }
 
 const REFUSED = "the broker did not take the request, its queue may be full";
-/** How long servers have to declare a deleted queue again, in ms. */
-const DELETION_MS = 2_000;
 const RETRY = { min: 100, max: 3_000 };
 
 function encodeRequest<RequestIn>(
@@ -97,29 +102,30 @@ export class RpcClient implements AsyncDisposable {
   readonly #options: RpcClientOptions;
   readonly #pending: PendingCalls;
   readonly #requests: RequestPublisher;
-  readonly #looks: QueueInspector;
+  readonly #inspector: QueueInspector;
   readonly #cancels: CancelPublisher;
-  /** The queues that have answered, and since when they are missing, if they are. */
-  readonly #queues = new Map<string, { goneSince: number | undefined }>();
+  readonly #queues = new CalledQueues();
   #closing: Promise<void> | undefined;
 
   private constructor(connection: Connection, options: RpcClientOptions) {
     this.#connection = connection;
     this.#options = options;
     this.#requests = new RequestPublisher(connection, {
-      replied: (message) => this.#replied(message),
-      returned: (message) => this.#returned(message),
+      written: (call) => this.#queues.written(call),
+      replied: (reply) => this.#replied(reply),
+      returned: (id) => this.#returned(id),
       refused: (call) => this.#refused(call),
       rejected: (call, error) => this.#rejected(call, error),
       requestsLost: (calls, error) => this.#lose(calls, error),
       repliesLost: (error) => this.#lose(this.#pending.values(), error),
       writable: () => this.#cancels.flush(),
-    }, 1_000 * (options.heartbeat ?? 10));
-    this.#looks = new QueueInspector(connection);
+    });
+    this.#inspector = new QueueInspector(connection);
     this.#cancels = new CancelPublisher(connection);
     this.#pending = new PendingCalls({
       expired: (call) => this.#expire(call),
       aborted: (call) => this.#abort(call),
+      left: (call) => this.#queues.landed(call),
     });
   }
 
@@ -136,7 +142,7 @@ export class RpcClient implements AsyncDisposable {
    */
   static async connect(urls?: string | readonly string[], options: RpcClientOptions = {}): Promise<RpcClient> {
     checkInteger(options.timeout ?? 30_000, "timeout", "connect", 1, MAX_TIMEOUT_MS);
-    const { replies = "queue", onEvent = logEvent } = options;
+    const { replies = "queue", onEvent = logClientEvent } = options;
     checkListener(onEvent);
     if (replies !== "queue" && replies !== "direct") {
       throw new TypeError(`Cannot connect: 'replies' must be "queue" or "direct", got ${String(replies)}`);
@@ -152,7 +158,6 @@ export class RpcClient implements AsyncDisposable {
       await client.#requests.open(replies, options.connectTimeout);
       return client;
     } catch (error) {
-      client.#requests.close();
       await connection.close();
       throw error;
     }
@@ -233,7 +238,6 @@ export class RpcClient implements AsyncDisposable {
       this.#fail(call, "canceled", "the client was closed before it ended");
     }
     this.#pending.close();
-    this.#requests.close();
     await this.#cancels.close();
     await this.#connection.close();
   }
@@ -245,20 +249,19 @@ export class RpcClient implements AsyncDisposable {
 
   #rejected(call: PendingCall, error: RpcError): void {
     const text = `Call ${call.id} to "${call.procedure.queue}" was refused: ${error.message}`;
-    this.#pending.reject(call, new RpcError(error.code, text, { outcome: call.outcomeIfLastDidNotRun, cause: error }));
+    this.#pending.reject(call, new RpcError(error.code, text, { outcome: call.outcome, cause: error }));
   }
 
   /** Ends or repeats calls whose request or reply went down with a channel. */
   #lose(calls: Iterable<PendingCall>, error: RpcError): void {
     for (const call of Array.from(calls)) {
       if (!call.inFlight || call.over) continue;
-      call.inFlight = false;
+      this.#land(call);
       if (call.procedure.idempotent !== true) {
         this.#fail(call, "unavailable", `${error.message}, after the request was sent`, error);
       } else if (error.code === "unavailable") {
         this.#requests.send(call);
-      } else {
-        // One of them made the broker close the channel: apart, they show which it is.
+      } else if (!this.#requests.sendAlone(call)) {
         this.#retry(call);
       }
     }
@@ -266,7 +269,7 @@ export class RpcClient implements AsyncDisposable {
 
   #refused(call: PendingCall): void {
     if (call.over || call.answered) return;
-    call.inFlight = false;
+    this.#land(call);
     call.refused = true;
     if (call.procedure.idempotent !== true) {
       this.#fail(call, "resource_exhausted", REFUSED);
@@ -277,55 +280,52 @@ export class RpcClient implements AsyncDisposable {
 
   #retry(call: PendingCall): void {
     clearTimeout(call.retryTimer);
-    call.retryTimer = setTimeout(() => this.#requests.send(call), backoffDelay(call.attempts, RETRY));
+    call.retryTimer = setTimeout(() => {
+      if (!call.answered) this.#requests.send(call);
+    }, backoffDelay(call.attempts, RETRY));
   }
 
-  #returned({ properties }: Message): void {
-    const call = this.#pending.get(properties.correlationId);
-    if (call === undefined) return;
-    if (this.#wasDeleted(call)) return;
+  #returned(id: string): void {
+    const call = this.#pending.get(id);
+    if (call === undefined || call.answered) return;
+    const lost = this.#queues.returned(call);
+    if (lost !== undefined) {
+      // Its servers declare the queue again; what waited in it is lost.
+      for (const other of lost) {
+        other.inFlight = false;
+        this.#retry(other);
+      }
+      return;
+    }
     const text =
       `Cannot call "${call.procedure.queue}": the queue does not exist, so no server has been started for it`;
     this.#pending.reject(call, new RpcError("unavailable", text, { outcome: call.outcomeIfLastDidNotRun }));
   }
 
-  /**
-   * Whether the queue of an idempotent call has answered before, and so was deleted just now: its servers
-   * declare it again. What waited in it is lost, so that all of its calls are sent again.
-   */
-  #wasDeleted({ procedure: { queue, idempotent } }: PendingCall): boolean {
-    const known = this.#queues.get(queue);
-    if (known === undefined || idempotent !== true) return false;
-    const now = performance.now();
-    known.goneSince ??= now;
-    if (now - known.goneSince > DELETION_MS) return false;
-    for (const call of this.#pending.values()) {
-      if (call.procedure.queue !== queue || call.procedure.idempotent !== true || !call.inFlight) continue;
-      call.inFlight = false;
-      this.#retry(call);
-    }
-    return true;
+  #land(call: PendingCall): void {
+    call.inFlight = false;
+    this.#queues.landed(call);
   }
 
-  #replied({ properties, content }: ConsumeMessage): void {
-    const call = this.#pending.get(properties.correlationId);
+  #replied({ properties, body, malformed }: Delivery): void {
+    const { correlationId } = properties;
+    const call = correlationId === undefined ? undefined : this.#pending.get(correlationId);
     if (call === undefined || call.answered) {
-      const correlationId = typeof properties.correlationId === "string" ? properties.correlationId : undefined;
-      emitTo(this.#options.onEvent ?? logEvent, { type: "late_reply", correlationId });
+      const id = correlationId === undefined ? undefined : fromByteString(correlationId);
+      emitTo(this.#options.onEvent ?? logClientEvent, { type: "late_reply", correlationId: id });
       return;
     }
     call.answered = true;
-    call.inFlight = false;
-    const known = this.#queues.get(call.procedure.queue);
-    if (known === undefined) this.#queues.set(call.procedure.queue, { goneSince: undefined });
-    else known.goneSince = undefined;
+    this.#land(call);
+    this.#queues.answered(call.procedure.queue);
     if (isErrorReply(properties)) {
-      this.#pending.reject(call, this.#answered(call, decodeErrorReply(content)));
+      this.#pending.reject(call, this.#answered(call, decodeError(body)));
       return;
     }
     try {
-      checkEncoding(properties, "reply");
-      const value = decodeBody(call.procedure.reply, content, "reply");
+      if (malformed !== undefined) throw new RpcError("data_loss", malformed);
+      checkContentEncoding(properties, "reply");
+      const value = decodeBody(call.procedure.reply, body, "reply");
       if (value instanceof Promise) {
         value.then((decoded) => this.#pending.resolve(call, decoded), (error) => this.#undecodable(call, error));
       } else {
@@ -340,11 +340,11 @@ export class RpcClient implements AsyncDisposable {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const text = `Cannot read the reply of "${call.procedure.queue}": ${reason}`;
     const details = cause instanceof RpcError ? cause.details : undefined;
-    // A reply without a type is a success: the handler ran to an answer.
+    // A reply without a type is a success: the handler ran to completion.
     this.#pending.reject(call, new RpcError("data_loss", text, { outcome: "executed", details, cause }));
   }
 
-  /** The server speaks of the attempt that it saw, the outcome of all of them. */
+  /** The server knows of one attempt; the outcome is that of all attempts. */
   #answered(call: PendingCall, error: RpcError): RpcError {
     if (error.outcome !== "not_executed" || call.outcomeIfLastDidNotRun === "not_executed") return error;
     return withOutcome(error, "unknown");
@@ -381,12 +381,12 @@ export class RpcClient implements AsyncDisposable {
       this.#fail(call, "resource_exhausted", `${REFUSED}, until its deadline of ${call.timeout} ms`);
       return;
     }
-    const found = await this.#looks.describe(call.procedure.queue);
+    const found = await this.#inspector.describe(call.procedure.queue);
     this.#pending.reject(call, new RpcError("deadline_exceeded", subject + found, { outcome: call.outcome }));
   }
 
   async #sendIfConsumed(call: PendingCall): Promise<void> {
-    const why = await this.#looks.whyUnserved(call.procedure.queue);
+    const why = await this.#inspector.whyUnserved(call.procedure.queue);
     if (call.over) return;
     if (why === undefined) this.#requests.send(call);
     else this.#fail(call, "unavailable", why);

@@ -61,7 +61,18 @@ export function toRpcError(error: unknown, action: string): RpcError {
   return new RpcError(code, `Cannot ${action}: ${reason(text)}`, { outcome: "not_executed", cause: error });
 }
 
-/** Whether amqplib refused to write since the channel is closed, or closing. */
+/** Whether a channel refused to write because it is closed, or closing; the second name is amqplib's. */
 export function isChannelClosed(error: unknown): boolean {
-  return error instanceof Error && error.name === "IllegalOperationError";
+  return error instanceof Error && (error.name === "ChannelClosedError" || error.name === "IllegalOperationError");
+}
+
+/** The largest message that the broker takes, in bytes, where it has closed a channel because of a larger one. */
+export function messageSizeLimit(error: RpcError): number | undefined {
+  const digits = /larger than (?:configured )?max size (\d+)/.exec(error.message)?.[1];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/** Whether the broker refused because a queue is exclusive to another connection. */
+export function isExclusiveElsewhere(error: unknown): boolean {
+  return error instanceof RpcError && (error.cause as { code?: unknown } | undefined)?.code === 405;
 }

@@ -1,9 +1,12 @@
 import type { Options } from "amqplib";
 import { checkInteger } from "../contract/validate.ts";
 
-/** One host to connect to; `label` is what may be shown of it. */
+/** One host to connect to. */
 export interface Host {
+  /** What may be shown of it: `host:port`. */
   readonly label: string;
+  /** Seconds; 0 for none. */
+  readonly heartbeat: number;
   readonly connect: Options.Connect;
   readonly external: boolean;
 }
@@ -43,9 +46,11 @@ function parseHost(url: unknown, index: number, heartbeat: number): Host {
   const { hostname, username, password, searchParams, pathname } = parsed;
   const protocol = parsed.protocol.slice(0, -1);
   const port = parsed.port === "" ? (protocol === "amqps" ? 5671 : 5672) : Number(parsed.port);
+  const seconds = parameter(searchParams, "heartbeat", heartbeat, 0, 65_535);
   const anonymous = username === "" && password === "";
   return {
     label: `${hostname}:${port}`,
+    heartbeat: seconds,
     external: searchParams.get("auth_mechanism")?.toLowerCase() === "external",
     connect: {
       protocol,
@@ -54,7 +59,7 @@ function parseHost(url: unknown, index: number, heartbeat: number): Host {
       username: anonymous ? "guest" : decode(username),
       password: anonymous ? "guest" : decode(password),
       vhost: pathname.slice(1),
-      heartbeat: parameter(searchParams, "heartbeat", heartbeat, 0, 65_535),
+      heartbeat: seconds,
       frameMax: parameter(searchParams, "frame_max", 131_072, 4_096, 4_294_967_295),
     },
   };

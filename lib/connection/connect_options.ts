@@ -1,6 +1,6 @@
 import { checkInteger } from "../contract/validate.ts";
+import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
 import type { TlsOptions } from "./handshake.ts";
-import { MAX_TIMEOUT_MS } from "../wire/protocol.ts";
 
 /** How long one attempt to connect takes at the most, where no option says so, in ms. */
 export const CONNECT_TIMEOUT_MS = 10_000;

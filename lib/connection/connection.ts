@@ -1,84 +1,50 @@
-import type { Channel, ChannelModel, ConfirmChannel } from "amqplib";
-import { toRpcError } from "./broker_error.ts";
+import { MAX_TIMEOUT_MS, settlesWithin } from "../contract/deadline.ts";
 import { RpcError } from "../contract/errors.ts";
-import { writeDirectly } from "./write_batcher.ts";
+import type { AmqpChannel } from "./amqp_channel.ts";
+import { type Backoff, backoffDelay } from "./backoff.ts";
+import { toRpcError } from "./broker_error.ts";
 import { type Host, parseHosts } from "./broker_url.ts";
-import { guardHeaders } from "./header_guard.ts";
+import { ConfirmWatch } from "./confirm_watch.ts";
 import { checkConnectOptions, CONNECT_TIMEOUT_MS, type ConnectOptions } from "./connect_options.ts";
-import type { ConnectionEvent } from "./events.ts";
-import { openLink, settlesWithin, socketOf } from "./handshake.ts";
-import { MAX_TIMEOUT_MS } from "../wire/protocol.ts";
-
-/** A channel to bring back after every loss. */
-export interface ChannelPlan {
-  /** What the channel is for, as in "Cannot serve ...". */
-  readonly action: string;
-  /** Runs on each new channel before anyone may use it. */
-  setup(channel: ConfirmChannel): Promise<void>;
-  /** The channel may be used. */
-  opened?(): void;
-  /** The channel is gone, and with it what was not confirmed; a new one follows. */
-  lost?(error: RpcError): void;
-}
-
-/** A channel that is brought back after every loss, by the connection that keeps it. */
-export interface KeptChannel {
-  /** The channel, while there is one. */
-  readonly current: ConfirmChannel | undefined;
-  /** Closes the channel and lets it go. */
-  close(): Promise<void>;
-}
-
-interface Kept extends KeptChannel {
-  readonly plan: ChannelPlan;
-  current: ConfirmChannel | undefined;
-  opening: Promise<void> | undefined;
-  error: RpcError | undefined;
-}
-
-/** How long a close handshake may take before the socket is cut, in ms. */
-const CLOSE_TIMEOUT_MS = 1_000;
-
-/** Exponential backoff with full jitter (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). */
-export function backoffDelay(attempt: number, { min, max }: { min: number; max: number }): number {
-  return Math.random() * Math.min(max, min * 2 ** Math.min(attempt, 30));
-}
+import type { ConnectionEvent } from "./connection_event.ts";
+import { HostRotation } from "./host_rotation.ts";
+import { type ChannelOwner, type ChannelPlan, KeptChannel } from "./kept_channel.ts";
+import { Link } from "./link.ts";
 
 /**
- * One connection to one of several hosts, and the channels on it; both are
- * brought back when they are lost, until it is closed.
+ * One connection to one of several hosts, and the channels on it; both are made again when they are lost, until it is
+ * closed.
  */
-export class Connection {
-  readonly #hosts: readonly Host[];
+export class Connection implements ChannelOwner {
+  readonly #hosts: HostRotation;
   readonly #options: ConnectOptions;
-  readonly #backoff: { readonly min: number; readonly max: number };
-  readonly #notify: (event: ConnectionEvent) => void;
-  readonly #kept = new Set<Kept>();
+  readonly #backoff: Backoff;
+  readonly #listener: (event: ConnectionEvent) => void;
+  readonly #kept = new Set<KeptChannel>();
   readonly #ended = new AbortController();
-  #model: ChannelModel | undefined;
-  #nextHost = 0;
+  #link: Link | undefined;
+  #watch: ConfirmWatch | undefined;
   #attempts = 0;
   #connectedAt = 0;
   #lastError: RpcError | undefined;
-  #blocked: string | undefined;
   #reconnecting: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(hosts: readonly Host[], options: ConnectOptions, notify: (event: ConnectionEvent) => void) {
-    this.#hosts = hosts;
+  private constructor(hosts: readonly Host[], options: ConnectOptions, listener: (event: ConnectionEvent) => void) {
+    this.#hosts = new HostRotation(hosts);
     this.#options = options;
     this.#backoff = options.backoff ?? { min: 100, max: 3_000 };
-    this.#notify = notify;
+    this.#listener = listener;
   }
 
   /** Connects to the first host that answers. */
   static async open(
     urls: string | readonly string[] | undefined,
     options: ConnectOptions,
-    notify: (event: ConnectionEvent) => void,
+    listener: (event: ConnectionEvent) => void,
   ): Promise<Connection> {
     checkConnectOptions(options);
-    const connection = new Connection(parseHosts(urls, options.heartbeat), options, notify);
+    const connection = new Connection(parseHosts(urls, options.heartbeat), options, listener);
     const giveUpAt = performance.now() + (options.waitForBroker ?? 0);
     const { signal } = options;
     const abort = (): void => connection.#ended.abort();
@@ -99,25 +65,25 @@ export class Connection {
   async #openBefore(giveUpAt: number): Promise<void> {
     for (let attempt = 0;; attempt++) {
       try {
-        await this.#connectAny();
+        await this.#connect();
         return;
       } catch (error) {
         const left = giveUpAt - performance.now();
         const final = !(error instanceof RpcError) || error.code !== "unavailable" || this.#ended.signal.aborted;
         if (final || left <= 0) throw error;
-        await this.#pause(attempt, error, left);
+        await this.pause(attempt, error, left);
       }
     }
   }
 
   /** Why the broker has stopped reading what is published; absent if it has not. */
   get blocked(): string | undefined {
-    return this.#blocked;
+    return this.#link?.blocked;
   }
 
-  /** Whether there is a link to a broker now. */
-  get connected(): boolean {
-    return this.#model !== undefined;
+  /** The link that is up now. */
+  get link(): Link | undefined {
+    return this.#link;
   }
 
   /**
@@ -128,22 +94,23 @@ export class Connection {
    */
   async keep(plan: ChannelPlan, patience: number = MAX_TIMEOUT_MS): Promise<KeptChannel> {
     const giveUpAt = performance.now() + patience;
-    const kept: Kept = {
-      plan,
-      current: undefined,
-      opening: undefined,
-      error: undefined,
-      close: () => this.#release(kept),
-    };
+    const kept = new KeptChannel(plan, this);
     this.#kept.add(kept);
     try {
       while (kept.current === undefined) {
         this.#assertOpen();
-        const model = this.#model;
+        const link = this.#link;
         const left = giveUpAt - performance.now();
         if (left <= 0) throw this.#lastError ?? new RpcError("unavailable", `Cannot ${plan.action}: no connection`);
-        if (model === undefined) await settlesWithin(this.#reconnecting ?? Promise.resolve(), left);
-        else await this.#openKept(kept, model).catch((error) => this.#throwIfCurrent(model, error));
+        if (link === undefined) {
+          await settlesWithin(this.#reconnecting ?? Promise.resolve(), left);
+          continue;
+        }
+        try {
+          await kept.open(link);
+        } catch (error) {
+          if (this.#link === link) throw error;
+        }
       }
     } catch (error) {
       this.#kept.delete(kept);
@@ -157,41 +124,29 @@ export class Connection {
    *
    * @throws {RpcError} If there is no connection, or what the broker says closes the channel.
    */
-  async borrow<T>(action: string, use: (channel: Channel) => Promise<T>): Promise<T> {
-    let closed = false;
-    let refusal: RpcError | undefined;
-    const channel = await this.channel(action, (error) => {
-      closed = true;
-      refusal = error;
-    });
+  async borrow<T>(action: string, use: (channel: AmqpChannel) => Promise<T>): Promise<T> {
+    let refusal: Error | undefined;
+    const channel = await this.channel(action);
+    channel.onClosed((cause) => refusal = cause);
     try {
       return await use(channel);
     } catch (error) {
-      throw refusal ?? toRpcError(error, action);
+      throw toRpcError(refusal ?? error, action);
     } finally {
-      if (!closed) channel.close().catch(() => {});
+      channel.close().catch(() => {});
     }
   }
 
   /**
-   * Opens a channel that is not brought back; `closed` hears when it goes, and
-   * why where the broker said so.
+   * Opens a channel that is not opened again when it is lost.
    *
-   * @throws {RpcError} If there is no connection.
+   * @param confirm Whether the broker confirms what is published on it.
+   * @throws {RpcError} If there is no connection, or the broker opens no channel in time.
    */
-  async channel(action: string, closed: (refusal: RpcError | undefined) => void): Promise<Channel> {
-    const model = this.#model;
-    if (model === undefined) throw new RpcError("unavailable", `Cannot ${action}: the connection is lost`);
-    let channel: Channel;
-    try {
-      channel = await model.createChannel();
-    } catch (error) {
-      throw toRpcError(error, action);
-    }
-    let refusal: RpcError | undefined;
-    channel.on("error", (error) => refusal = toRpcError(error, action));
-    channel.on("close", () => closed(refusal));
-    return channel;
+  async channel(action: string, confirm = false): Promise<AmqpChannel> {
+    const link = this.#link;
+    if (link === undefined) throw new RpcError("unavailable", `Cannot ${action}: the connection is lost`);
+    return await link.openChannel(action, confirm);
   }
 
   /** Closes channels, then the connection, and cuts the socket where the broker does not answer; never rejects. */
@@ -202,131 +157,17 @@ export class Connection {
   async #close(): Promise<void> {
     this.#ended.abort();
     // Channels first: Connection.Close overtakes what channels have not written yet.
-    await Promise.all(Array.from(this.#kept, (kept) => this.#release(kept)));
-    const model = this.#model;
-    this.#model = undefined;
-    if (model !== undefined) {
-      const socket = socketOf(model);
-      // A socket that is not flushed to its end keeps the process alive.
-      if (!await settlesWithin(model.close(), CLOSE_TIMEOUT_MS) || this.#blocked !== undefined) {
-        socket?.destroy(new Error("Connection closed without the broker's answer"));
-      }
-    }
+    await Promise.all(Array.from(this.#kept, (kept) => kept.close()));
+    const link = this.#link;
+    this.#link = undefined;
+    this.#watch?.stop();
+    await link?.close();
     await this.#reconnecting;
   }
 
-  async #release(kept: Kept): Promise<void> {
-    this.#kept.delete(kept);
-    const channel = kept.current;
-    kept.current = undefined;
-    if (channel !== undefined && this.#blocked === undefined) await settlesWithin(channel.close(), CLOSE_TIMEOUT_MS);
-  }
-
-  #assertOpen(): void {
-    if (this.#ended.signal.aborted) {
-      throw new RpcError("unavailable", "Cannot use the connection: it is closed", { outcome: "not_executed" });
-    }
-  }
-
-  #throwIfCurrent(model: ChannelModel, error: RpcError): void {
-    if (this.#model === model) throw error;
-  }
-
-  /** Tries every host once, beginning after the one that was used last. */
-  async #connectAny(): Promise<void> {
-    const errors: RpcError[] = [];
-    for (let tried = 0; tried < this.#hosts.length; tried++) {
-      const host = this.#hosts[this.#nextHost++ % this.#hosts.length] as Host;
-      try {
-        await this.#connectTo(host);
-        return;
-      } catch (error) {
-        const rpcError = toRpcError(error, `connect to ${host.label}`);
-        if (rpcError.code !== "unavailable") throw rpcError;
-        errors.push(rpcError);
-      }
-      this.#assertOpen();
-    }
-    const [first] = errors;
-    if (errors.length === 1 && first !== undefined) throw first;
-    throw new RpcError("unavailable", errors.map((error) => error.message).join("; "), {
-      outcome: "not_executed",
-      cause: first,
-    });
-  }
-
-  async #connectTo(host: Host): Promise<void> {
-    const { connectTimeout = CONNECT_TIMEOUT_MS, tls, name } = this.#options;
-    const model = await openLink(host, { connectTimeout, tls, name, signal: this.#ended.signal });
-    let cause: Error | undefined;
-    model.on("error", (error) => cause = error);
-    model.on("close", (error) => this.#lose(model, cause ?? error));
-    model.on("blocked", (reason) => {
-      this.#blocked = reason;
-      this.#notify({ type: "blocked", reason });
-    });
-    model.on("unblocked", () => {
-      this.#blocked = undefined;
-      this.#notify({ type: "unblocked" });
-    });
-    // Without it amqplib writes as it always does, only slower.
-    writeDirectly(model);
-    guardHeaders(model);
-    const socket = socketOf(model);
-    if (socket?.writableEnded || socket?.destroyed) {
-      // A close that came in the same read as the end of the handshake was told before anybody could listen.
-      throw new RpcError("unavailable", `Cannot connect to ${host.label}: the broker closed the connection at once`);
-    }
-    if (this.#ended.signal.aborted) {
-      await settlesWithin(model.close(), CLOSE_TIMEOUT_MS);
-      this.#assertOpen();
-    }
-    this.#model = model;
-    this.#blocked = undefined;
-    this.#connectedAt = performance.now();
-    this.#notify({ type: "connected", host: host.label });
-    for (const kept of this.#kept) this.#bringBack(kept, model);
-  }
-
-  #lose(model: ChannelModel, cause: Error | undefined): void {
-    socketOf(model)?.destroy();
-    if (this.#model !== model) return;
-    this.#model = undefined;
-    this.#blocked = undefined;
-    if (this.#ended.signal.aborted) return;
-    const { message } = toRpcError(cause ?? new Error("the broker closed it"), "keep the connection");
-    const error = new RpcError("unavailable", message, { cause });
-    for (const kept of this.#kept) kept.error ??= error;
-    this.#lastError = error;
-    // A link that lasted starts the backoff anew; one that is lost again and again does not.
-    if (performance.now() - this.#connectedAt > this.#backoff.max) this.#attempts = 0;
-    this.#notify({ type: "disconnected", error });
-    this.#reconnecting ??= this.#reconnect(error).finally(() => this.#reconnecting = undefined);
-  }
-
-  async #reconnect(lost: RpcError): Promise<void> {
-    let error = lost;
-    while (!this.#ended.signal.aborted && this.#model === undefined) {
-      await this.#pause(this.#attempts++, error);
-      if (this.#ended.signal.aborted) return;
-      try {
-        await this.#connectAny();
-      } catch (failure) {
-        this.#lastError = error = toRpcError(failure, "reconnect");
-      }
-    }
-  }
-
-  /** Waits out the backoff; a close ends it. */
-  async #pause(attempt: number, error: RpcError, atMost = Infinity): Promise<void> {
-    const delay = Math.min(backoffDelay(attempt, this.#backoff), atMost);
-    this.#notify({ type: "retrying", attempt: attempt + 1, delay, error });
-    await this.sleep(delay);
-  }
-
-  /** Gives up a link that answers no more, whatever its heartbeats say; it is made again. */
+  /** Gives the link up; a new one is made. */
   abandon(why: string): void {
-    if (this.#model !== undefined) socketOf(this.#model)?.destroy(new Error(why));
+    this.#link?.cut(why);
   }
 
   /** Waits so many ms; a close ends it. */
@@ -344,54 +185,92 @@ export class Connection {
     });
   }
 
-  #openKept(kept: Kept, model: ChannelModel): Promise<void> {
-    return kept.opening ??= this.#openChannel(kept, model).finally(() => kept.opening = undefined);
+  /** Reports that something failed, and waits before the next try; a close ends it. */
+  async pause(attempt: number, error: RpcError, atMost = Infinity): Promise<void> {
+    const delay = Math.min(backoffDelay(attempt, this.#backoff), atMost);
+    this.emit({ type: "retrying", attempt: attempt + 1, delay, error });
+    await this.sleep(delay);
   }
 
-  async #openChannel(kept: Kept, model: ChannelModel): Promise<void> {
-    let refusal: Error | undefined;
-    let channel: ConfirmChannel | undefined;
-    let closed = true;
-    try {
-      const opened = channel = await model.createConfirmChannel();
-      closed = false;
-      channel.on("error", (error) => refusal = error);
-      channel.on("close", () => {
-        closed = true;
-        if (kept.current === opened) this.#loseChannel(kept, model, refusal);
-      });
-      await kept.plan.setup(channel);
-      if (closed) throw new Error("the channel was closed");
-      if (!this.#kept.has(kept)) throw new Error("the channel is not wanted any more");
-      kept.error = undefined;
-      kept.current = channel;
-    } catch (error) {
-      if (channel !== undefined && !closed) channel.close().catch(() => {});
-      throw toRpcError(refusal ?? error, kept.plan.action);
+  /** Reports what happened. */
+  emit(event: ConnectionEvent): void {
+    this.#listener(event);
+  }
+
+  /** Lets a channel go. */
+  release(kept: KeptChannel): void {
+    this.#kept.delete(kept);
+  }
+
+  #assertOpen(): void {
+    if (this.#ended.signal.aborted) {
+      throw new RpcError("unavailable", "Cannot use the connection: it is closed", { outcome: "not_executed" });
     }
-    kept.plan.opened?.();
   }
 
-  #loseChannel(kept: Kept, model: ChannelModel, refusal: Error | undefined): void {
-    kept.current = undefined;
-    kept.error = refusal === undefined ? undefined : toRpcError(refusal, kept.plan.action);
-    if (kept.error !== undefined) this.#notify({ type: "channel_lost", error: kept.error });
-    // amqplib closes the channels of a lost connection before it says so.
-    queueMicrotask(() => {
-      const error = kept.error ?? new RpcError("unavailable", `Cannot ${kept.plan.action}: the channel was closed`);
-      kept.plan.lost?.(error);
-      if (this.#model === model) this.#bringBack(kept, model);
+  /** Connects to the first host that answers, and opens all channels again. */
+  async #connect(): Promise<void> {
+    const link = await this.#hosts.useAny((host) => this.#openLink(host));
+    link.assertOpen();
+    this.#link = link;
+    this.#connectedAt = performance.now();
+    const { heartbeat } = link.host;
+    if (heartbeat > 0) this.#watch = new ConfirmWatch(link, 1_000 * heartbeat, () => this.#silence());
+    this.emit({ type: "connected", host: link.host.label });
+    for (const kept of this.#kept) kept.reopen(link);
+  }
+
+  async #openLink(host: Host): Promise<Link> {
+    this.#assertOpen();
+    const { connectTimeout = CONNECT_TIMEOUT_MS, tls, name } = this.#options;
+    const options = { connectTimeout, tls, name, signal: this.#ended.signal };
+    let link: Link | undefined = undefined;
+    link = await Link.open(host, options, {
+      blocked: (reason) => this.emit(reason === undefined ? { type: "unblocked" } : { type: "blocked", reason }),
+      lost: (cause) => link !== undefined && this.#lose(link, cause),
     });
+    link.assertOpen();
+    if (this.#ended.signal.aborted) {
+      await link.close();
+      this.#assertOpen();
+    }
+    return link;
   }
 
-  /** Opens a kept channel again until it is open, or until its connection is lost. */
-  async #bringBack(kept: Kept, model: ChannelModel): Promise<void> {
-    const wanted = (): boolean => this.#model === model && this.#kept.has(kept) && kept.current === undefined;
-    for (let attempt = 0; wanted(); attempt++) {
+  /** For how long the broker has confirmed nothing on one of the channels, in ms. */
+  #silence(): number {
+    let longest = 0;
+    for (const { plan, current } of this.#kept) {
+      if (current !== undefined) longest = Math.max(longest, plan.confirms?.silence ?? 0);
+    }
+    return longest;
+  }
+
+  #lose(link: Link, cause: Error | undefined): void {
+    if (this.#link !== link) return;
+    this.#link = undefined;
+    this.#watch?.stop();
+    if (this.#ended.signal.aborted) return;
+    const { label } = link.host;
+    const { message } = toRpcError(cause ?? new Error("the broker closed it"), `keep the connection to ${label}`);
+    const error = new RpcError("unavailable", message, { cause });
+    for (const kept of this.#kept) kept.fail(error);
+    this.#lastError = error;
+    // A link that lasted starts the backoff anew; one that is lost again and again does not.
+    if (performance.now() - this.#connectedAt > this.#backoff.max) this.#attempts = 0;
+    this.emit({ type: "disconnected", error });
+    this.#reconnecting ??= this.#reconnect(error).finally(() => this.#reconnecting = undefined);
+  }
+
+  async #reconnect(lost: RpcError): Promise<void> {
+    let error = lost;
+    while (!this.#ended.signal.aborted && this.#link === undefined) {
+      await this.pause(this.#attempts++, error);
+      if (this.#ended.signal.aborted) return;
       try {
-        await this.#openKept(kept, model);
-      } catch (error) {
-        if (wanted()) await this.#pause(attempt, toRpcError(error, kept.plan.action));
+        await this.#connect();
+      } catch (failure) {
+        this.#lastError = error = toRpcError(failure, "reconnect");
       }
     }
   }

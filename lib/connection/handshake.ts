@@ -18,8 +18,8 @@ export interface TlsOptions {
   readonly servername?: string;
 }
 
-/** How one link to a broker is made. */
-export interface LinkOptions {
+/** How a connection to one broker is opened. */
+export interface HandshakeOptions {
   /** How long it may take, in ms. */
   readonly connectTimeout: number;
   readonly tls: TlsOptions | undefined;
@@ -27,23 +27,6 @@ export interface LinkOptions {
   readonly name: string | undefined;
   /** Gives up. */
   readonly signal: AbortSignal;
-}
-
-/** The socket of an amqplib connection; not in its types, so every use copes with its absence. */
-export function socketOf(model: ChannelModel): Duplex | undefined {
-  const { stream } = model.connection as unknown as { stream?: Partial<Duplex> };
-  return typeof stream?.destroy === "function" ? stream as Duplex : undefined;
-}
-
-/** Waits, and settles either way; true if it settled in time. */
-export async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<boolean>((resolve) => timer = setTimeout(() => resolve(false), ms));
-  try {
-    return await Promise.race([promise.then(() => true, () => true), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** Runs `create`, and gives the TCP socket that it opens, which amqplib keeps to itself until it is connected. */
@@ -60,28 +43,12 @@ function watchSocket<T>(create: () => T): { readonly result: T; readonly socket:
   }
 }
 
-/** Keeps the last that was read: amqplib leaves out why the broker refuses a virtual host. */
-function rememberReads(socket: Duplex | undefined): { readonly text: () => string; readonly stop: () => void } {
-  let last: Uint8Array | undefined;
-  if (socket === undefined) return { text: () => "", stop: () => {} };
-  const read = socket.read.bind(socket);
-  socket.read = (size?: number): unknown => {
-    const chunk: unknown = read(size);
-    if (chunk instanceof Uint8Array) last = chunk;
-    return chunk;
-  };
-  return {
-    text: () => new TextDecoder("latin1").decode(last),
-    stop: () => socket.read = read,
-  };
-}
-
 /**
- * Opens one link to one broker.
+ * Connects to one broker and opens the virtual host.
  *
  * @throws What amqplib, the socket or TLS throws; `toRpcError` says what it means.
  */
-export async function openLink(host: Host, options: LinkOptions): Promise<ChannelModel> {
+export async function handshake(host: Host, options: HandshakeOptions): Promise<ChannelModel> {
   const { connectTimeout, tls, name, signal } = options;
   const { result, socket } = watchSocket(() =>
     connect(
@@ -97,24 +64,19 @@ export async function openLink(host: Host, options: LinkOptions): Promise<Channe
       } as Parameters<typeof connect>[1],
     )
   );
-  const reads = rememberReads(socket);
   const { promise: givenUp, reject } = Promise.withResolvers<never>();
   function giveUp(why: string): void {
     socket?.destroy();
     reject(new RpcError("unavailable", `Cannot connect to ${host.label}: ${why}`, { outcome: "not_executed" }));
   }
-  // amqplib's timeout is one of silence; this one is of all.
+  // amqplib's timeout is one of silence; this one is for the whole handshake.
   const timer = setTimeout(() => giveUp(`no answer within ${connectTimeout} ms`), connectTimeout);
   const onAbort = (): void => giveUp("it was closed meanwhile");
   signal.addEventListener("abort", onAbort);
   try {
     return await Promise.race([result, givenUp]);
-  } catch (error) {
-    const refusal = reads.text().match(/NOT_ALLOWED - [\x20-\x7e]+/)?.[0];
-    throw refusal === undefined ? error : new Error(refusal, { cause: error });
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", onAbort);
-    reads.stop();
   }
 }

@@ -1,39 +1,38 @@
-import type { Channel, Message } from "amqplib";
+import type { AmqpChannel } from "../connection/amqp_channel.ts";
 
 /**
  * Acknowledges the deliveries of one channel, with one frame for all that
  * ended in the same turn where their order allows it.
  */
 export class AckBatcher {
-  readonly #channel: Channel;
-  /** Ended and beyond the first that has not, so covered by no multiple ack yet. */
-  readonly #ended = new Set<number>();
-  #turn: Message[] = [];
-  #closed = false;
+  readonly #channel: Pick<AmqpChannel, "ack" | "nack" | "closed">;
+  /** Deliveries that have not ended, lowest tag first. */
+  readonly #open = new Set<number>();
+  #turn: number[] = [];
   /** How many deliveries the broker has not been told of. */
-  #open = 0;
+  #unsettled = 0;
   #held = false;
-  #whenOpen: { readonly count: number; readonly notify: () => void } | undefined;
-  /** Every delivery up to this one has ended. */
-  #upTo = 0;
+  #whenUnsettled: { readonly count: number; readonly notify: () => void } | undefined;
+  #lastTag = 0;
 
-  constructor(channel: Channel) {
+  constructor(channel: Pick<AmqpChannel, "ack" | "nack" | "closed">) {
     this.#channel = channel;
-    channel.on("close", () => this.#closed = true);
   }
 
-  /** Counts a delivery. */
-  delivered(): void {
-    this.#open++;
-    if (this.#whenOpen !== undefined && this.#open >= this.#whenOpen.count) this.#whenOpen.notify();
+  /** Notes a delivery; tags rise. */
+  delivered(deliveryTag: number): void {
+    this.#lastTag = deliveryTag;
+    this.#open.add(deliveryTag);
+    this.#unsettled++;
+    if (this.#whenUnsettled !== undefined && this.#unsettled >= this.#whenUnsettled.count) this.#whenUnsettled.notify();
   }
 
-  /** Keeps acks back until `release`; resolves when so many deliveries are open that the broker sends no more. */
+  /** Keeps acks back until `release`; resolves when so many deliveries are unsettled that the broker sends no more. */
   hold(prefetch: number): Promise<void> {
     this.#held = true;
     return new Promise((notify) => {
-      if (this.#open >= prefetch || this.#closed) notify();
-      else this.#whenOpen = { count: prefetch, notify };
+      if (this.#unsettled >= prefetch || this.#channel.closed) notify();
+      else this.#whenUnsettled = { count: prefetch, notify };
     });
   }
 
@@ -43,45 +42,33 @@ export class AckBatcher {
     this.flush();
   }
 
-  /** Acknowledges a delivery; one of a channel that is gone is the next channel's. */
-  ack(message: Message): void {
-    if (this.#closed) return;
+  /** Acknowledges a delivery at the end of the turn; does nothing on a closed channel: the broker redelivers. */
+  ack(deliveryTag: number): void {
     if (this.#turn.length === 0) queueMicrotask(() => this.flush());
-    this.#turn.push(message);
-    this.#ended.add(message.fields.deliveryTag);
+    this.#turn.push(deliveryTag);
+    this.#open.delete(deliveryTag);
   }
 
-  /** Rejects a delivery: to the dead-letter exchange, or back to the queue. */
-  reject(message: Message, requeue: boolean): void {
-    this.#open--;
-    this.#send(() => this.#channel.nack(message, false, requeue));
-    this.#ended.add(message.fields.deliveryTag);
+  /** Rejects a delivery at once: to the dead-letter exchange, or back to the queue. */
+  reject(deliveryTag: number, requeue: boolean): void {
+    this.#unsettled--;
+    this.#open.delete(deliveryTag);
+    this.#channel.nack(deliveryTag, requeue);
   }
 
   /** Acknowledges what waits for the end of the turn. */
   flush(): void {
     const turn = this.#turn;
-    if (turn.length === 0 || this.#closed || this.#held) return;
-    this.#open -= turn.length;
+    if (turn.length === 0 || this.#held) return;
     this.#turn = [];
-    while (this.#ended.delete(this.#upTo + 1)) this.#upTo++;
-    let last: Message | undefined;
-    for (const message of turn) {
-      const { deliveryTag } = message.fields;
-      if (deliveryTag > this.#upTo) this.#send(() => this.#channel.ack(message));
-      else if (last === undefined || deliveryTag > last.fields.deliveryTag) last = message;
+    this.#unsettled -= turn.length;
+    // All deliveries below the first open one have ended.
+    const [firstOpen = this.#lastTag + 1] = this.#open;
+    let multiple = 0;
+    for (const tag of turn) {
+      if (tag > firstOpen) this.#channel.ack(tag, false);
+      else if (tag > multiple) multiple = tag;
     }
-    const upTo = last;
-    if (upTo !== undefined) this.#send(() => this.#channel.ack(upTo, true));
-  }
-
-  /** A channel that closes refuses from then on, and says that it is closed only later. */
-  #send(write: () => void): void {
-    if (this.#closed) return;
-    try {
-      write();
-    } catch {
-      this.#closed = true;
-    }
+    if (multiple > 0) this.#channel.ack(multiple, true);
   }
 }

@@ -1,8 +1,9 @@
-import type { ConfirmChannel } from "amqplib";
+import type { AmqpChannel } from "../connection/amqp_channel.ts";
 import { isChannelClosed } from "../connection/broker_error.ts";
 import { PublisherConfirms } from "../connection/publisher_confirms.ts";
 import type { Connection } from "../connection/connection.ts";
-import { directProcess, replyProperties, toBuffer } from "../wire/protocol.ts";
+import { directProcess } from "../wire/reply_address.ts";
+import { replyMessage } from "../wire/reply_message.ts";
 import type { Reply } from "./reply_publisher.ts";
 
 /** How many callers are remembered as safe to answer. */
@@ -22,7 +23,7 @@ class Lane {
   #underWay = 0;
   #opening: Promise<void> | undefined;
   #connection: Connection | undefined;
-  #channel: ConfirmChannel | undefined;
+  #channel: AmqpChannel | undefined;
 
   constructor(
     open: (signal: AbortSignal) => Promise<Connection>,
@@ -73,8 +74,9 @@ class Lane {
       const connection = this.#connection = await this.#open(this.#closing.signal);
       await connection.keep({
         action: "open a channel for direct replies",
+        confirms: this.#confirms,
         setup: (channel) => {
-          this.#confirms.follow(channel);
+          channel.listen({ confirmed: (confirm) => this.#confirms.confirm(confirm) });
           this.#channel = channel;
           return Promise.resolve();
         },
@@ -94,10 +96,9 @@ class Lane {
     }
   }
 
-  #publish(channel: ConfirmChannel, reply: Reply): void {
-    const { meta, body, contentType, isError } = reply;
+  #publish(channel: AmqpChannel, reply: Reply): void {
     try {
-      channel.publish("", meta.replyTo, toBuffer(body), replyProperties(meta, contentType, isError));
+      channel.publish(replyMessage(reply));
     } catch (error) {
       // The channel has just closed and does not know it yet: the next one takes it.
       if (isChannelClosed(error)) this.#channel = undefined;
@@ -142,7 +143,7 @@ export class DirectReplyPublisher {
   /** Sends a reply once. */
   send(reply: Reply): void {
     this.#underWay.add(reply);
-    const caller = directProcess(reply.meta.replyTo);
+    const caller = directProcess(reply.replyTo);
     if (caller !== undefined && this.#proven.has(caller)) this.#lane.send(reply);
     else this.#trial.send(reply);
   }
@@ -165,7 +166,7 @@ export class DirectReplyPublisher {
 
   #settled(reply: Reply, confirmed: boolean): void {
     this.#underWay.delete(reply);
-    this.#remember(directProcess(reply.meta.replyTo) ?? "", confirmed);
+    this.#remember(directProcess(reply.replyTo) ?? "", confirmed);
     if (this.#underWay.size > 0) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }

@@ -1,33 +1,40 @@
-import type { ConfirmChannel, Message } from "amqplib";
-import { PublisherConfirms } from "../connection/publisher_confirms.ts";
+import type { AmqpChannel } from "../connection/amqp_channel.ts";
+import { backoffDelay } from "../connection/backoff.ts";
+import { isChannelClosed, messageSizeLimit, toRpcError } from "../connection/broker_error.ts";
 import { CONNECT_TIMEOUT_MS } from "../connection/connect_options.ts";
-import { backoffDelay, type Connection, type KeptChannel } from "../connection/connection.ts";
-import { isChannelClosed } from "../connection/broker_error.ts";
+import type { Connection } from "../connection/connection.ts";
+import { IsolatedPublisher, type PublishFate } from "../connection/isolated_publisher.ts";
+import type { KeptChannel } from "../connection/kept_channel.ts";
+import { PublisherConfirms } from "../connection/publisher_confirms.ts";
 import { RpcError } from "../contract/errors.ts";
-import { encodeError, replyProperties, type RequestMeta, toBuffer } from "../wire/protocol.ts";
+import { encodeError } from "../wire/error_reply.ts";
+import type { Publish, Returned } from "../wire/message.ts";
+import { replyMessage, type ReplyParts } from "../wire/reply_message.ts";
 
-/** How a reply ended: taken by the broker, sent back because the caller has left, or given up at its deadline. */
-export type ReplyFate = "confirmed" | "returned" | "dropped";
+/**
+ * How a reply ended: taken by the broker, sent back because the caller has left, given up for the reason given, or given
+ * up because it cost a connection twice.
+ */
+export type ReplyFate = "confirmed" | "returned" | "dropped" | "harmful";
 
-/** A reply on its way. */
-export interface Reply {
-  readonly meta: RequestMeta;
-  readonly body: Uint8Array;
-  readonly contentType: string;
-  readonly isError: boolean;
+/** A reply to send. */
+export interface Reply extends ReplyParts {
   /** Until when it is worth sending, on the clock of `performance.now()`. */
   readonly deadline: number;
-  /** Hears once how it ended. */
+  /** Called once with how it ended. */
   readonly done: (fate: ReplyFate, why: string) => void;
 }
 
 interface Sending {
   reply: Reply;
   attempts: number;
-  returned: boolean;
+  /** Whether it is written and neither confirmed nor lost. */
+  written: boolean;
+  /** Whether a connection or channel was lost while it was under way. */
+  suspect: boolean;
   /** Why it is not confirmed yet. */
   why: string;
-  retryTimer?: ReturnType<typeof setTimeout>;
+  retryTimer?: ReturnType<typeof setTimeout> | undefined;
 }
 
 const RETRY = { min: 20, max: 1_000 };
@@ -38,35 +45,41 @@ const RETRY = { min: 20, max: 1_000 };
  */
 export class ReplyPublisher {
   readonly #connection: Connection;
+  readonly #isolated: IsolatedPublisher;
   /** Not confirmed yet, whether written or not. */
   readonly #open = new Set<Sending>();
-  readonly #confirms = new PublisherConfirms<Sending>((sending, refused) => this.#settle(sending, refused));
+  readonly #confirms = new PublisherConfirms<Sending>((sending, refused) => {
+    this.#settle(sending, refused ? "nacked" : this.#wasReturned(sending) ? "returned" : "confirmed");
+  });
+  /** How many replies of an address and correlation id were returned; the broker confirms them right afterwards. */
+  readonly #returns = new Map<string, number>();
   #kept: KeptChannel | undefined;
+  /** The largest body that the broker takes, in bytes, as far as it is known. */
+  #maxSize = Infinity;
   #idle: (() => void)[] = [];
 
   private constructor(connection: Connection) {
     this.#connection = connection;
+    this.#isolated = new IsolatedPublisher(connection, "publish a reply");
   }
 
   /** Opens the channel that replies are published on. */
-  static async open(connection: Connection, patience?: number): Promise<ReplyPublisher> {
+  static async open(connection: Connection, patience: number = CONNECT_TIMEOUT_MS): Promise<ReplyPublisher> {
     const replies = new ReplyPublisher(connection);
     replies.#kept = await connection.keep({
       action: "open a channel for replies",
+      confirms: replies.#confirms,
       setup: (channel) => {
-        channel.on("return", (message) => replies.#returned(message));
-        replies.#confirms.follow(channel);
+        channel.listen({
+          returned: (returned) => replies.#returned(returned),
+          confirmed: (confirm) => replies.#confirms.confirm(confirm),
+        });
         return Promise.resolve();
       },
       opened: () => replies.flush(),
       lost: (error) => replies.#lose(error),
-    }, patience ?? CONNECT_TIMEOUT_MS);
+    }, patience);
     return replies;
-  }
-
-  /** How many replies are on their way. */
-  get size(): number {
-    return this.#open.size;
   }
 
   /** Sends a reply, now or when there is a channel that may be written to. */
@@ -74,8 +87,10 @@ export class ReplyPublisher {
     const sending: Sending = {
       reply,
       attempts: 0,
-      returned: false,
+      written: false,
+      suspect: false,
       why: "there was no connection, or the broker did not confirm it",
+      retryTimer: undefined,
     };
     this.#open.add(sending);
     const channel = this.#writable();
@@ -84,11 +99,9 @@ export class ReplyPublisher {
 
   /** Sends what waits, after a loss or an alarm; finished work is never given back. */
   flush(): void {
-    const channel = this.#writable();
-    if (channel === undefined) return;
-    const written = new Set(this.#confirms.values());
+    if (this.#writable() === undefined) return;
     for (const sending of Array.from(this.#open)) {
-      if (!written.has(sending) && sending.retryTimer === undefined) this.#publish(channel, sending);
+      if (!sending.written && sending.retryTimer === undefined) this.#sendAgain(sending);
     }
   }
 
@@ -102,76 +115,105 @@ export class ReplyPublisher {
     for (const sending of Array.from(this.#open)) this.#end(sending, "dropped");
   }
 
-  #writable(): ConfirmChannel | undefined {
+  #writable(): AmqpChannel | undefined {
     return this.#connection.blocked === undefined ? this.#kept?.current : undefined;
   }
 
-  #publish(channel: ConfirmChannel, sending: Sending): void {
-    const { meta, body, contentType, isError, deadline } = sending.reply;
-    if (sending.attempts++ > 0 && performance.now() >= deadline) {
+  #sendAgain(sending: Sending): void {
+    const channel = this.#writable();
+    if (channel === undefined) return;
+    if (performance.now() >= sending.reply.deadline) this.#end(sending, "dropped");
+    else if (sending.suspect) this.#publishAlone(sending);
+    else this.#publish(channel, sending);
+  }
+
+  #publish(channel: AmqpChannel, sending: Sending): void {
+    sending.attempts++;
+    try {
+      channel.publish(this.#message(sending));
+    } catch (error) {
+      // A channel that has just closed leaves it to the next one; anything else would come again.
+      if (isChannelClosed(error)) return;
+      sending.why = String(error);
       this.#end(sending, "dropped");
       return;
     }
-    try {
-      channel.publish("", meta.replyTo, toBuffer(body), replyProperties(meta, contentType, isError));
-    } catch (error) {
-      // A channel that has just closed leaves it to the next one; anything else would come again.
-      if (!isChannelClosed(error)) {
-        sending.why = String(error);
-        this.#end(sending, "dropped");
-      }
-      return;
-    }
-    sending.returned = false;
+    sending.written = true;
     this.#confirms.add(sending);
   }
 
-  /** The broker closes the channel for a reply that it refuses; the others that were under way are innocent. */
+  /** Sends a suspect where it can harm no other reply. */
+  async #publishAlone(sending: Sending): Promise<void> {
+    sending.attempts++;
+    sending.written = true;
+    try {
+      const fate = await this.#isolated.publish(this.#message(sending), () => this.#open.has(sending));
+      this.#settle(sending, fate);
+    } catch (error) {
+      const { code, message } = toRpcError(error, "publish a reply");
+      sending.written = false;
+      sending.why = message;
+      if (code === "unavailable") this.#end(sending, "harmful");
+      else this.#refuse(sending, message);
+    }
+  }
+
+  #message({ reply }: Sending): Publish {
+    if (reply.body.length <= this.#maxSize) return replyMessage(reply);
+    return replyMessage(tooLarge(reply, `the broker takes ${this.#maxSize} bytes`));
+  }
+
+  /** What the broker refuses by closing the channel is told to the caller instead. */
+  #refuse(sending: Sending, why: string): void {
+    if (sending.reply.isError) {
+      this.#end(sending, "dropped");
+      return;
+    }
+    sending.reply = tooLarge(sending.reply, why);
+    this.#sendAgain(sending);
+  }
+
+  /** What was under way may have been the cause: it is sent again where it can harm no other reply. */
   #lose(error: RpcError): void {
-    const unconfirmed = this.#confirms.takeAll();
-    for (const sending of unconfirmed) sending.why = error.message;
-    if (error.code === "unavailable") return;
-    const [offender] = unconfirmed;
-    if (offender === undefined || unconfirmed.length > 1) {
-      // One after the other, in random order, they show which it is.
-      for (const sending of unconfirmed) this.#refused(sending);
-    } else if (offender.reply.isError) {
-      this.#end(offender, "dropped");
-    } else {
-      const text = `The broker refuses the reply of ${offender.reply.body.byteLength} bytes: ${error.message}`;
-      const refusal = new RpcError("resource_exhausted", text, { outcome: "executed" });
-      const body = encodeError(refusal);
-      offender.reply = { ...offender.reply, body, contentType: "application/json", isError: true };
+    this.#maxSize = messageSizeLimit(error) ?? this.#maxSize;
+    this.#returns.clear();
+    for (const sending of this.#confirms.takeAll()) {
+      sending.why = error.message;
+      sending.written = false;
+      sending.suspect = true;
     }
   }
 
-  #returned({ fields, properties }: Message): void {
-    for (const sending of this.#confirms.values()) {
-      const { replyTo, correlationId } = sending.reply.meta;
-      if (!sending.returned && replyTo === fields.routingKey && correlationId === properties.correlationId) {
-        sending.returned = true;
-        return;
-      }
-    }
+  #returned({ routingKey, properties }: Returned): void {
+    const key = keyOf({ replyTo: routingKey, correlationId: properties.correlationId });
+    this.#returns.set(key, 1 + (this.#returns.get(key) ?? 0));
   }
 
-  #settle(sending: Sending, refused: boolean): void {
-    if (refused) {
+  #wasReturned({ reply }: Sending): boolean {
+    if (this.#returns.size === 0) return false;
+    const key = keyOf(reply);
+    const count = this.#returns.get(key) ?? 0;
+    if (count > 1) this.#returns.set(key, count - 1);
+    else this.#returns.delete(key);
+    return count > 0;
+  }
+
+  #settle(sending: Sending, fate: PublishFate): void {
+    sending.written = false;
+    if (fate === "nacked") {
       sending.why = "the broker did not take it, the reply queue may be full";
-      this.#refused(sending);
+      this.#retry(sending);
     } else {
-      this.#end(sending, sending.returned ? "returned" : "confirmed");
+      this.#end(sending, fate);
     }
   }
 
-  #refused(sending: Sending): void {
+  #retry(sending: Sending): void {
     clearTimeout(sending.retryTimer);
-    const delay = backoffDelay(sending.attempts, RETRY);
     sending.retryTimer = setTimeout(() => {
-      delete sending.retryTimer;
-      const channel = this.#writable();
-      if (channel !== undefined) this.#publish(channel, sending);
-    }, delay);
+      sending.retryTimer = undefined;
+      this.#sendAgain(sending);
+    }, backoffDelay(sending.attempts, RETRY));
   }
 
   #end(sending: Sending, fate: ReplyFate): void {
@@ -182,4 +224,14 @@ export class ReplyPublisher {
       for (const resolve of this.#idle.splice(0)) resolve();
     }
   }
+}
+
+function keyOf({ replyTo, correlationId = "" }: Pick<Reply, "replyTo" | "correlationId">): string {
+  return `${replyTo}\0${correlationId}`;
+}
+
+function tooLarge(reply: Reply, why: string): Reply {
+  const text = `The broker refuses the reply of ${reply.body.byteLength} bytes: ${why}`;
+  const body = encodeError(new RpcError("resource_exhausted", text, { outcome: "executed" }));
+  return { ...reply, body, contentType: "application/json", isError: true };
 }

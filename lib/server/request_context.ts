@@ -1,13 +1,15 @@
-import type { Message } from "amqplib";
 import type { AckBatcher } from "./ack_batcher.ts";
 import { type RpcCode, RpcError } from "../contract/errors.ts";
-import { MAX_TIMEOUT_MS, type RequestMeta } from "../wire/protocol.ts";
+import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
+import type { ByteString } from "../wire/byte_string.ts";
+import type { Delivery } from "../wire/message.ts";
+import { messageIdOf, type RequestMeta } from "../wire/request_message.ts";
 
 /** What a handler is told about its request. */
 export interface RequestContext {
   /**
    * Aborted when nobody waits any more: at the deadline, when the caller took
-   * the call back, when the server shuts down without having waited long enough.
+   * the call back, or when the server shuts down and its `drainTimeout` has passed.
    * Its reason is an `RpcError`.
    */
   readonly signal: AbortSignal;
@@ -26,40 +28,40 @@ export interface RequestContext {
   callerAlive(): Promise<boolean>;
 }
 
-/** Why a handler's signal aborts when its caller has stopped to wait. */
+/** Why a handler's signal aborts when its caller has stopped waiting. */
 export function deadlineError(): RpcError {
   return new RpcError("deadline_exceeded", "The caller's deadline has passed");
 }
 
 /** One request that has been delivered and not been answered. */
 export class RunningRequest implements RequestContext {
-  readonly message: Message;
+  readonly delivery: Delivery;
   readonly meta: RequestMeta;
   readonly acks: AckBatcher;
-  readonly redelivered: boolean;
-  /** When its caller stops to wait, at the latest, on the clock of `performance.now()`. */
+  /** When its caller stops waiting, at the latest, on the clock of `performance.now()`. */
   readonly endsAt: number;
-  /** Earlier than `endsAt` by as long as this process may have stood still before it read the request. */
+  /** Earlier than `endsAt` by as long as this process may have been stalled before it read the request. */
   readonly endsAtTheEarliest: number;
   /** Whether it was delivered too often to be run again. */
   poisonous = false;
-  readonly #askCaller: (replyTo: string) => Promise<boolean>;
+  /** Another request with the same correlation id, which was delivered before this one. */
+  sameId: RunningRequest | undefined;
+  readonly #askCaller: (replyTo: ByteString) => Promise<boolean>;
   #controller: AbortController | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #aborted: RpcError | undefined;
   #ended = false;
 
   constructor(
-    message: Message,
+    delivery: Delivery,
     meta: RequestMeta,
     acks: AckBatcher,
     arrivedAfter: number,
-    askCaller: (replyTo: string) => Promise<boolean>,
+    askCaller: (replyTo: ByteString) => Promise<boolean>,
   ) {
-    this.message = message;
+    this.delivery = delivery;
     this.meta = meta;
     this.acks = acks;
-    this.redelivered = message.fields.redelivered || (meta.deliveryCount ?? 0) > 0;
     this.endsAt = performance.now() + (meta.expiration ?? Infinity);
     this.endsAtTheEarliest = arrivedAfter + (meta.expiration ?? Infinity);
     this.#askCaller = askCaller;
@@ -70,7 +72,7 @@ export class RunningRequest implements RequestContext {
     return this.#aborted?.code;
   }
 
-  /** Made when a handler asks for it: most do not. */
+  /** Created on first use: most handlers do not use it. */
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
@@ -90,15 +92,19 @@ export class RunningRequest implements RequestContext {
     return this.endsAt === Infinity ? undefined : new Date(Date.now() + this.endsAt - performance.now());
   }
 
+  get redelivered(): boolean {
+    return this.meta.redelivered;
+  }
+
   get deliveryCount(): number | undefined {
     return this.meta.deliveryCount;
   }
 
   get messageId(): string | undefined {
-    return this.meta.messageId;
+    return messageIdOf(this.meta);
   }
 
-  /** A function of its own, so that a handler may take it out of its context. */
+  /** Bound, so that a handler may destructure its context. */
   get callerAlive(): () => Promise<boolean> {
     return () => this.#askCaller(this.meta.replyTo);
   }

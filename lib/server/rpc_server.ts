@@ -1,32 +1,39 @@
 import type { ConnectOptions } from "../connection/connect_options.ts";
 import { Connection } from "../connection/connection.ts";
-import { settlesWithin } from "../connection/handshake.ts";
-import { DeadlineTimers, type Expiring } from "../contract/deadline_timers.ts";
-import { toRpcError } from "../connection/broker_error.ts";
+import { settlesWithin } from "../contract/deadline.ts";
 import { RpcError } from "../contract/errors.ts";
-import { checkListener, emitTo, logEvent, type ServerEvent } from "../connection/events.ts";
-import { checkInteger } from "../contract/validate.ts";
+import { checkListener, emitTo } from "../contract/event_listener.ts";
 import type { Procedure } from "../contract/procedure.ts";
+import { checkInteger } from "../contract/validate.ts";
+import { type ByteString, fromByteString, toByteString } from "../wire/byte_string.ts";
+import type { Cancel } from "../wire/control_message.ts";
+import { isDirect, isServerNamed } from "../wire/reply_address.ts";
+import { CancelRegistry } from "./cancel_registry.ts";
+import { Consumer, type ConsumerHost } from "./consumer.ts";
+import { ControlListener } from "./control_listener.ts";
 import { DirectReplyPublisher } from "./direct_reply_publisher.ts";
-import { CANCEL_EXCHANGE, isDirect, readCancel } from "../wire/protocol.ts";
 import { ReplyPublisher } from "./reply_publisher.ts";
-import { Consumer, type ConsumerHost, type Handler } from "./consumer.ts";
+import { ReplyQueueProbe } from "./reply_queue_probe.ts";
+import type { Handler } from "./request_runner.ts";
+import { logServerEvent, type ServerEvent } from "./server_event.ts";
 import { StallDetector } from "./stall_detector.ts";
 
 /** Options of `RpcServer.connect`. */
 export interface RpcServerOptions extends ConnectOptions {
   /**
-   * Whether requests may name this queue as their `reply_to`. Names that the
-   * broker itself has made (`amq.gen-*`, direct reply-to) are always allowed;
-   * any other lends this server's right to write to whoever names it.
+   * Which queues requests may name as their `reply_to`, besides those that the
+   * broker named (`amq.gen-*`, direct reply-to) and the exclusive queues of
+   * other connections, which are always allowed. Whatever it allows, callers
+   * can make the server publish to.
    *
    * @default {() => false}
    */
   readonly replyTo?: (name: string) => boolean;
   /**
-   * Hears what happens to the connection and to requests.
+   * Called with what happens to the connection and to requests. What it throws
+   * is logged and ignored.
    *
-   * @default {logs what a person should know to stderr}
+   * @default {logs important events to stderr}
    */
   readonly onEvent?: (event: ServerEvent) => void;
 }
@@ -42,13 +49,8 @@ export interface ServeOptions {
   readonly prefetch?: number;
 }
 
-interface Canceled extends Expiring {
-  readonly id: string;
-  readonly rememberMs: number;
-}
-
-/** How many cancels are remembered at the most; beyond it the oldest is forgotten. */
-const MAX_REMEMBERED = 100_000;
+/** A consumer of whatever types; it is used with values of its own alone. */
+type AnyConsumer = Consumer<never, unknown, unknown, never>;
 
 /**
  * Serves procedures to callers on other computers, over one connection, which
@@ -68,12 +70,11 @@ export class RpcServer implements AsyncDisposable {
   readonly #options: RpcServerOptions;
   readonly #replies: ReplyPublisher;
   readonly #directReplies: DirectReplyPublisher;
+  readonly #probe: ReplyQueueProbe;
+  readonly #control: ControlListener;
   readonly #stalls = new StallDetector();
-  readonly #services = new Set<Consumer<never, unknown, unknown, never>>();
-  readonly #canceled = new Map<string, Canceled>();
-  readonly #forgetting = new DeadlineTimers<Canceled>(({ id }) => this.#canceled.delete(id));
-  #cancels: Promise<void> | undefined;
-  #bind: ((queue: string) => Promise<unknown>) | undefined;
+  readonly #consumers = new Set<AnyConsumer>();
+  readonly #canceled = new CancelRegistry();
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -86,6 +87,12 @@ export class RpcServer implements AsyncDisposable {
     this.#replies = replies;
     this.#directReplies = directReplies;
     this.#options = options;
+    this.#probe = new ReplyQueueProbe(connection);
+    this.#control = new ControlListener(
+      connection,
+      () => Array.from(this.#consumers, ({ queue }) => queue),
+      (cancel) => this.#cancel(cancel),
+    );
   }
 
   /**
@@ -100,7 +107,7 @@ export class RpcServer implements AsyncDisposable {
    * @throws {TypeError | RangeError} If a URL or option is not valid.
    */
   static async connect(urls?: string | readonly string[], options: RpcServerOptions = {}): Promise<RpcServer> {
-    const { onEvent = logEvent, replyTo } = options;
+    const { onEvent = logServerEvent, replyTo } = options;
     checkListener(onEvent);
     if (replyTo !== undefined && typeof replyTo !== "function") {
       throw new TypeError("Cannot connect: 'replyTo' must be a function of the queue's name");
@@ -125,7 +132,7 @@ export class RpcServer implements AsyncDisposable {
   /** How many requests have been taken and not been answered. */
   get pending(): number {
     let pending = 0;
-    for (const service of this.#services) pending += service.size;
+    for (const consumer of this.#consumers) pending += consumer.size;
     return pending;
   }
 
@@ -154,19 +161,16 @@ export class RpcServer implements AsyncDisposable {
     if (this.#closing !== undefined) {
       throw new RpcError("unavailable", `Cannot serve "${procedure.queue}": the server is closed`);
     }
-    const service = new Consumer(procedure, handler, this.#host());
-    this.#services.add(service as unknown as Consumer<never, unknown, unknown, never>);
+    const consumer = new Consumer(procedure, handler, this.#host());
+    const known = consumer as unknown as AnyConsumer;
+    this.#consumers.add(known);
     try {
       // Cancels first: one that comes before its request must be known.
-      await (this.#cancels ??= this.#listenForCancels().catch((error) => {
-        this.#cancels = undefined;
-        throw error;
-      }));
-      await this.#bindCancels(procedure.queue);
+      await this.#control.add(procedure.queue);
       this.#stalls.start();
-      await service.start(prefetch);
+      await consumer.start(prefetch);
     } catch (error) {
-      this.#services.delete(service as unknown as Consumer<never, unknown, unknown, never>);
+      this.#consumers.delete(known);
       throw error;
     }
   }
@@ -187,23 +191,21 @@ export class RpcServer implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const services = Array.from(this.#services);
-    await settlesWithin(this.#drain(services), this.#options.drainTimeout ?? 30_000);
+    const consumers = Array.from(this.#consumers);
+    await settlesWithin(this.#drain(consumers), this.#options.drainTimeout ?? 30_000);
     const reason = new RpcError("unavailable", "The server is shutting down");
-    for (const service of services) service.abort(reason);
+    for (const consumer of consumers) consumer.abort(reason);
     this.#replies.abandon();
     this.#directReplies.abandon();
     // Before the channels close: finished work is never given back.
-    for (const service of services) service.flush();
+    for (const consumer of consumers) consumer.flush();
     this.#stalls.stop();
     await Promise.all([this.#connection.close(), this.#directReplies.close()]);
-    this.#forgetting.clear();
-    this.#canceled.clear();
   }
 
-  async #drain(services: readonly Consumer<never, unknown, unknown, never>[]): Promise<void> {
-    await Promise.all(services.map((service) => service.stop()));
-    await Promise.all(services.map((service) => service.idle()));
+  async #drain(consumers: readonly AnyConsumer[]): Promise<void> {
+    await Promise.all(consumers.map((consumer) => consumer.stop()));
+    await Promise.all(consumers.map((consumer) => consumer.idle()));
     await Promise.all([this.#replies.idle(), this.#directReplies.idle()]);
   }
 
@@ -212,16 +214,23 @@ export class RpcServer implements AsyncDisposable {
       connection: this.#connection,
       replies: this.#replies,
       directReplies: this.#directReplies,
-      acceptReplyTo: (name) => this.#acceptReplyTo(name),
-      isCanceled: (id) => this.#canceled.size > 0 && id !== undefined && this.#canceled.has(id),
+      acceptsReplyTo: (name) => this.#acceptsReplyTo(name),
+      isCanceled: (queue, id) => this.#canceled.has(toByteString(queue), id),
       arrivedAfter: () => this.#stalls.arrivedAfter(),
-      callerAlive: (replyTo) => this.#callerAlive(replyTo),
-      emit: (event) => emitTo(this.#options.onEvent ?? logEvent, event),
+      callerAlive: (replyTo) => this.#probe.isAlive(replyTo),
+      emit: (event) => emitTo(this.#options.onEvent ?? logServerEvent, event),
     };
   }
 
-  /** What the option throws is its own affair, and must not close a channel. */
-  #acceptReplyTo(name: string): boolean {
+  #acceptsReplyTo(name: ByteString): boolean | Promise<boolean> {
+    if (isServerNamed(name)) return true;
+    // RabbitMQ before 4.3 closes the connection on which it is asked about such a name.
+    if (isDirect(name)) return false;
+    return this.#isAllowed(fromByteString(name)) || this.#probe.isExclusive(name);
+  }
+
+  /** What the option throws is logged and ignored: it must not close a channel. */
+  #isAllowed(name: string): boolean {
     try {
       return this.#options.replyTo?.(name) === true;
     } catch (error) {
@@ -230,64 +239,11 @@ export class RpcServer implements AsyncDisposable {
     }
   }
 
-  /** Every server hears every cancel for the queues that it serves. */
-  async #listenForCancels(): Promise<void> {
-    await this.#connection.keep({
-      action: "listen for cancels",
-      setup: async (channel) => {
-        await channel.assertExchange(CANCEL_EXCHANGE, "direct", { durable: true });
-        const { queue } = await channel.assertQueue("", { exclusive: true, durable: false });
-        const bind = (served: string): Promise<unknown> => channel.bindQueue(queue, CANCEL_EXCHANGE, served);
-        this.#bind = bind;
-        for (const service of this.#services) await bind(service.queue);
-        await channel.consume(queue, (message) => {
-          if (message === null) channel.close().catch(() => {});
-          else this.#hearCancel(message.properties);
-        }, { noAck: true, exclusive: true });
-      },
-      lost: () => this.#bind = undefined,
-    });
-  }
-
-  /** A channel that is lost meanwhile binds all queues when it is back. */
-  async #bindCancels(queue: string): Promise<void> {
-    try {
-      await this.#bind?.(queue);
-    } catch (error) {
-      const refusal = toRpcError(error, `listen for cancels of "${queue}"`);
-      if (refusal.code !== "unavailable") throw refusal;
-    }
-  }
-
-  #hearCancel(properties: Parameters<typeof readCancel>[0]): void {
-    const { id, rememberMs } = readCancel(properties);
-    if (id === undefined) return;
+  #cancel(cancel: Cancel): void {
+    this.#canceled.add(cancel);
     const reason = new RpcError("canceled", "The caller has taken the call back");
-    for (const service of this.#services) service.abort(reason, id);
-    if (rememberMs === 0 || this.#canceled.has(id)) return;
-    if (this.#canceled.size >= MAX_REMEMBERED) {
-      const [oldest] = this.#canceled.values();
-      if (oldest !== undefined) this.#forget(oldest);
-    }
-    const canceled = { id, deadline: performance.now() + rememberMs, rememberMs };
-    this.#canceled.set(id, canceled);
-    this.#forgetting.add(canceled, rememberMs);
-  }
-
-  #forget(canceled: Canceled): void {
-    this.#canceled.delete(canceled.id);
-    this.#forgetting.delete(canceled, canceled.rememberMs);
-  }
-
-  /** An exclusive queue answers a look from outside with 405 while it is there, with 404 when it is gone. */
-  async #callerAlive(replyTo: string): Promise<boolean> {
-    // The broker answers a look at some direct addresses by closing the connection.
-    if (isDirect(replyTo)) return true;
-    try {
-      await this.#connection.borrow("look for the caller", (channel) => channel.checkQueue(replyTo));
-      return true;
-    } catch (error) {
-      return !(error instanceof RpcError && error.code === "not_found");
+    for (const consumer of this.#consumers) {
+      if (toByteString(consumer.queue) === cancel.queue) consumer.cancel(cancel.id, reason);
     }
   }
 }

@@ -1,12 +1,13 @@
 const INTERVAL_MS = 100;
-/** A timer that is later than this was held up. */
+/** A timer that is later than this, in ms, was held up. */
 const LATE_MS = 2 * INTERVAL_MS;
-/** For how long after a stall the socket may still give what arrived during it. */
+/** For how long after a stall the socket may still give what arrived during it, in ms. */
 const BACKLOG_MS = 100;
 
 /**
- * Notices when this process stood still, be it stopped or blocked by a
- * handler: what it reads right afterwards may have arrived at any time since.
+ * Notices when this process was stalled, because it was stopped or a handler
+ * blocked it: what it reads right afterwards may have arrived at any time
+ * since the stall began.
  */
 export class StallDetector {
   #timer: ReturnType<typeof setInterval> | undefined;
@@ -14,7 +15,7 @@ export class StallDetector {
   #stallBegan = 0;
   #stallEnded = -Infinity;
 
-  /** Begins to watch; it keeps no process alive. */
+  /** Starts watching; it keeps no process alive. */
   start(): void {
     if (this.#timer !== undefined) return;
     this.#lastTick = performance.now();
@@ -22,7 +23,7 @@ export class StallDetector {
     this.#timer.unref();
   }
 
-  /** Ends to watch. */
+  /** Stops watching. */
   stop(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;

@@ -2,7 +2,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import config from "../../deno.json" with { type: "json" };
 import { RpcError } from "../contract/errors.ts";
 import { DEFAULT_URL } from "../connection/broker_url.ts";
-import { MAX_TIMEOUT_MS } from "../wire/protocol.ts";
+import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
 
 /** Exit codes of the two scripts. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, noBroker: 3, interrupted: 130 } as const;

@@ -1,0 +1,70 @@
+import type { RpcOutcome } from "../contract/errors.ts";
+import type { Procedure } from "../contract/procedure.ts";
+import { callId, type CallIds } from "./call_ids.ts";
+
+/** A procedure of whatever types; its codecs are used on values of its own alone. */
+export type AnyProcedure = Procedure<never, unknown, never, unknown>;
+
+function nothing(): void {}
+
+/** One call that has not ended. */
+export class PendingCall {
+  /** Its place among the calls of its client. */
+  readonly number: number;
+  readonly procedure: AnyProcedure;
+  /** The random part of its id. */
+  readonly prefix: string;
+  /** The request, until it cannot be needed again. */
+  body: Uint8Array;
+  /** How long it may take, in ms. */
+  readonly timeout: number;
+  /** When it ends, on the clock of `performance.now()`. */
+  readonly deadline: number;
+  readonly signal: AbortSignal | undefined;
+  /** How often the request was written to the socket. */
+  attempts = 0;
+  /** Whether it is written and not known to be lost. */
+  inFlight = false;
+  /** Whether nobody waits for it any more. */
+  over = false;
+  /** Whether an answer has come, which may still have to be validated. */
+  answered = false;
+  /** Whether the broker did not take it when it was written last. */
+  refused = false;
+  /** Runs when it is to be written again. */
+  retryTimer: ReturnType<typeof setTimeout> | undefined;
+  resolve: (value: unknown) => void = nothing;
+  reject: (error: unknown) => void = nothing;
+  onAbort: (() => void) | undefined;
+
+  constructor(
+    ids: CallIds,
+    procedure: AnyProcedure,
+    body: Uint8Array,
+    timeout: number,
+    signal: AbortSignal | undefined,
+  ) {
+    this.number = ids.next();
+    this.prefix = ids.prefixOf(procedure.queue);
+    this.procedure = procedure;
+    this.body = body;
+    this.timeout = timeout;
+    this.deadline = performance.now() + timeout;
+    this.signal = signal;
+  }
+
+  /** The call's identity on the wire. */
+  get id(): string {
+    return callId(this.prefix, this.number);
+  }
+
+  /** What is known of the work when the call ends without an answer. */
+  get outcome(): RpcOutcome {
+    return this.attempts === 0 ? "not_executed" : "unknown";
+  }
+
+  /** What is known of the work when something says that its last attempt did not run. */
+  get outcomeIfLastDidNotRun(): RpcOutcome {
+    return this.attempts <= 1 ? "not_executed" : "unknown";
+  }
+}

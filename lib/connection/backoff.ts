@@ -1,0 +1,15 @@
+/** The bounds of a wait before another try, in ms. */
+export interface Backoff {
+  readonly min: number;
+  readonly max: number;
+}
+
+/**
+ * How long to wait before another try, in ms: exponential backoff with full jitter
+ * (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+ *
+ * @param attempt How many tries have failed before this wait, from 0.
+ */
+export function backoffDelay(attempt: number, { min, max }: Backoff): number {
+  return Math.random() * Math.min(max, min * 2 ** Math.min(attempt, 30));
+}

@@ -1,0 +1,46 @@
+import { settlesWithin } from "../contract/deadline.ts";
+import type { Link } from "./link.ts";
+
+/**
+ * Sees to it that the broker goes on confirming what is published.
+ *
+ * RabbitMQ 3.10 can stop reading a connection for good when a queue is deleted under load, while its heartbeats go on
+ * (its channel waits for credit from the queue that is gone). So a link counts as lost after as long as a lost heartbeat
+ * takes: half of that time without a confirm, the other half without an answer to a question.
+ */
+export class ConfirmWatch {
+  readonly #link: Link;
+  readonly #patience: number;
+  readonly #silence: () => number;
+  readonly #timer: ReturnType<typeof setInterval>;
+  #asking = false;
+
+  /**
+   * @param link What to watch, and to cut.
+   * @param patience How long the broker may confirm nothing before it is asked, in ms, above 0.
+   * @param silence How long it has confirmed nothing although something is unconfirmed, in ms.
+   */
+  constructor(link: Link, patience: number, silence: () => number) {
+    this.#link = link;
+    this.#patience = patience;
+    this.#silence = silence;
+    this.#timer = setInterval(() => this.#check(), patience / 2);
+    this.#timer.unref();
+  }
+
+  /** Stops watching. */
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #check(): Promise<void> {
+    // Under an alarm the broker is known not to read.
+    if (this.#asking || this.#link.blocked !== undefined || this.#silence() < this.#patience) return;
+    this.#asking = true;
+    const asked = this.#link.openChannel("ask the broker for a sign of life", false).then((channel) => channel.close());
+    const answered = await settlesWithin(asked, this.#patience);
+    this.#asking = false;
+    if (answered || this.#link.blocked !== undefined) return;
+    this.#link.cut(`the broker has confirmed nothing for ${Math.round(this.#silence())} ms`);
+  }
+}

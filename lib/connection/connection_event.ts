@@ -1,0 +1,37 @@
+import type { RpcError } from "../contract/errors.ts";
+
+/** What happens to a connection. */
+export type ConnectionEvent =
+  /** A broker has accepted the connection; `host` is its `host:port`. */
+  | { readonly type: "connected"; readonly host: string }
+  /** The connection is lost; it will be made again. */
+  | { readonly type: "disconnected"; readonly error: RpcError }
+  /** The broker has closed a channel, for the reason given; it will be opened again. */
+  | { readonly type: "channel_lost"; readonly error: RpcError }
+  /** A connection or channel could not be opened, as `error` says; next try in `delay` ms; `attempt` begins at 1. */
+  | { readonly type: "retrying"; readonly attempt: number; readonly delay: number; readonly error: RpcError }
+  /** The broker has stopped reading what is published, because of a memory or disk alarm. */
+  | { readonly type: "blocked"; readonly reason: string }
+  /** The broker reads again. */
+  | { readonly type: "unblocked" };
+
+/** Writes the events that a person should know to stderr. */
+export function logConnectionEvent(event: ConnectionEvent): void {
+  switch (event.type) {
+    case "disconnected":
+      return console.error(`Disconnected: ${event.error.message}`);
+    case "channel_lost":
+      return console.error(`Channel closed by the broker: ${event.error.message}`);
+    case "retrying":
+      // The first and every tenth: enough to know that it goes on, and why.
+      if (event.attempt % 10 !== 1) return;
+      return console.error(
+        `Reconnecting in ${(event.delay / 1_000).toFixed(1)} s (attempt ${event.attempt}): ${event.error.message}`,
+      );
+    case "blocked":
+      return console.error(`Blocked by the broker: ${event.reason}`);
+    case "unblocked":
+      return console.error("No longer blocked by the broker");
+    default:
+  }
+}

@@ -1,0 +1,56 @@
+import { RpcError } from "../contract/errors.ts";
+import type { Publish } from "../wire/message.ts";
+import { toRpcError } from "./broker_error.ts";
+import type { Connection } from "./connection.ts";
+
+/** What the broker did with a message. */
+export type PublishFate = "confirmed" | "nacked" | "returned";
+
+/**
+ * Publishes messages one at a time, each on a channel of its own. What made the broker close a channel or the connection is
+ * sent again this way: if that happens once more, there is no doubt which message it was, and nothing else goes down
+ * with the channel.
+ */
+export class IsolatedPublisher {
+  readonly #connection: Connection;
+  readonly #action: string;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** @param action What is published, as in "Cannot publish a reply". */
+  constructor(connection: Connection, action: string) {
+    this.#connection = connection;
+    this.#action = action;
+  }
+
+  /**
+   * Publishes a message after all before it, and waits for what the broker does.
+   *
+   * @param stillWanted Asked when its turn has come; a message that is not wanted any more counts as nacked.
+   * @throws {RpcError} `unavailable` if the connection is lost, or else why the broker closed the channel.
+   */
+  publish(message: Publish, stillWanted: () => boolean): Promise<PublishFate> {
+    const published = this.#last.then(() => stillWanted() ? this.#publish(message) : "nacked");
+    this.#last = published.catch(() => {});
+    return published;
+  }
+
+  async #publish(message: Publish): Promise<PublishFate> {
+    const channel = await this.#connection.channel(this.#action, true);
+    const { promise, resolve, reject } = Promise.withResolvers<PublishFate>();
+    let returned = false;
+    channel.onClosed((refusal) => {
+      const lost = new RpcError("unavailable", `Cannot ${this.#action}: the connection was lost`);
+      reject(refusal === undefined ? lost : toRpcError(refusal, this.#action));
+    });
+    channel.listen({
+      returned: () => returned = true,
+      confirmed: ({ nack }) => resolve(nack ? "nacked" : returned ? "returned" : "confirmed"),
+    });
+    try {
+      channel.publish(message);
+      return await promise;
+    } finally {
+      channel.close().catch(() => {});
+    }
+  }
+}

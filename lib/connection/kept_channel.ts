@@ -1,0 +1,123 @@
+import { settlesWithin } from "../contract/deadline.ts";
+import { RpcError } from "../contract/errors.ts";
+import type { AmqpChannel } from "./amqp_channel.ts";
+import { toRpcError } from "./broker_error.ts";
+import type { ConnectionEvent } from "./connection_event.ts";
+import { CLOSE_TIMEOUT_MS, type Link } from "./link.ts";
+import type { PublisherConfirms } from "./publisher_confirms.ts";
+
+/** A channel to open again after every loss. */
+export interface ChannelPlan {
+  /** What the channel is for, as in "Cannot serve ...". */
+  readonly action: string;
+  /** What is published on it and not confirmed yet; the connection sees to it that the broker goes on confirming. */
+  readonly confirms?: Pick<PublisherConfirms<never>, "reset" | "silence">;
+  /** Prepares each new channel before anyone may use it; sets its listener. */
+  setup(channel: AmqpChannel): Promise<void>;
+  /** The channel may be used. */
+  opened?(): void;
+  /** The channel is gone, and with it what was not confirmed; a new one follows. */
+  lost?(error: RpcError): void;
+}
+
+/** What a kept channel needs of its connection. */
+export interface ChannelOwner {
+  /** The link that is up now. */
+  readonly link: Link | undefined;
+  emit(event: ConnectionEvent): void;
+  /** Waits before the next try. */
+  pause(attempt: number, error: RpcError): Promise<void>;
+  /** Lets the channel go. */
+  release(channel: KeptChannel): void;
+}
+
+/** A channel that is opened again after every loss, until it is closed. */
+export class KeptChannel {
+  readonly plan: ChannelPlan;
+  readonly #owner: ChannelOwner;
+  #current: AmqpChannel | undefined;
+  #opening: Promise<void> | undefined;
+  #error: RpcError | undefined;
+  #released = false;
+
+  constructor(plan: ChannelPlan, owner: ChannelOwner) {
+    this.plan = plan;
+    this.#owner = owner;
+  }
+
+  /** The channel, while there is one. */
+  get current(): AmqpChannel | undefined {
+    return this.#current;
+  }
+
+  /**
+   * Opens it on a link; joins an opening that is under way.
+   *
+   * @throws {RpcError} If the broker refuses what `setup` asks for, or the link is lost.
+   */
+  open(link: Link): Promise<void> {
+    return this.#opening ??= this.#open(link).finally(() => this.#opening = undefined);
+  }
+
+  /** Opens it again until it is open, or until the link is lost. */
+  async reopen(link: Link): Promise<void> {
+    const wanted = (): boolean => this.#owner.link === link && !this.#released && this.#current === undefined;
+    for (let attempt = 0; wanted(); attempt++) {
+      try {
+        await this.open(link);
+      } catch (error) {
+        if (wanted()) await this.#owner.pause(attempt, toRpcError(error, this.plan.action));
+      }
+    }
+  }
+
+  /** Notes why its link was lost. */
+  fail(error: RpcError): void {
+    this.#error ??= error;
+  }
+
+  /** Closes the channel and lets it go. */
+  async close(): Promise<void> {
+    this.#released = true;
+    this.#owner.release(this);
+    const channel = this.#current;
+    this.#current = undefined;
+    // A broker that does not read does not answer either.
+    if (channel === undefined || this.#owner.link?.blocked !== undefined) return;
+    await settlesWithin(channel.close(), CLOSE_TIMEOUT_MS);
+  }
+
+  async #open(link: Link): Promise<void> {
+    const { plan } = this;
+    const channel = await link.openChannel(plan.action, true);
+    let refusal: Error | undefined;
+    channel.onClosed((cause) => {
+      refusal = cause;
+      if (this.#current === channel) this.#lose(link, cause);
+    });
+    try {
+      plan.confirms?.reset();
+      await plan.setup(channel);
+      if (channel.closed) throw new Error("the channel was closed");
+      if (this.#released) throw new Error("the channel is not wanted any more");
+      this.#error = undefined;
+      this.#current = channel;
+    } catch (error) {
+      channel.close().catch(() => {});
+      throw toRpcError(refusal ?? error, plan.action);
+    }
+    plan.opened?.();
+  }
+
+  #lose(link: Link, refusal: Error | undefined): void {
+    const { plan } = this;
+    this.#current = undefined;
+    this.#error = refusal === undefined ? undefined : toRpcError(refusal, plan.action);
+    if (this.#error !== undefined) this.#owner.emit({ type: "channel_lost", error: this.#error });
+    // amqplib closes the channels of a lost connection before it reports the loss.
+    queueMicrotask(() => {
+      plan.lost?.(this.#error ?? new RpcError("unavailable", `Cannot ${plan.action}: the channel was closed`));
+      if (this.#owner.link === link) this.reopen(link);
+    });
+  }
+}

@@ -1,0 +1,116 @@
+import type { Duplex } from "node:stream";
+import type { ChannelModel } from "amqplib";
+import { settlesWithin } from "../contract/deadline.ts";
+import { RpcError } from "../contract/errors.ts";
+import { AmqpChannel } from "./amqp_channel.ts";
+import { toRpcError } from "./broker_error.ts";
+import type { Host } from "./broker_url.ts";
+import { FrameTransport } from "./frame_transport.ts";
+import { handshake, type HandshakeOptions } from "./handshake.ts";
+
+/** How long a close handshake may take before the socket is cut, in ms. */
+export const CLOSE_TIMEOUT_MS = 1_000;
+
+/** What happens to a link. */
+export interface LinkListener {
+  /** The broker has stopped reading what is published, for the reason given, or reads again. */
+  blocked(reason: string | undefined): void;
+  /** The link is gone. */
+  lost(cause: Error | undefined): void;
+}
+
+/** The socket of an amqplib connection; not in its types, so every use copes with its absence. */
+function socketOf(model: ChannelModel): Duplex | undefined {
+  const { stream } = model.connection as unknown as { stream?: Partial<Duplex> };
+  return typeof stream?.destroy === "function" ? stream as Duplex : undefined;
+}
+
+/** One AMQP connection to one broker, from its handshake until it is lost or closed. */
+export class Link {
+  readonly host: Host;
+  readonly #model: ChannelModel;
+  readonly #transport: FrameTransport | undefined;
+  readonly #socket: Duplex | undefined;
+  readonly #openTimeout: number;
+  #blocked: string | undefined;
+  #closed = false;
+
+  private constructor(host: Host, model: ChannelModel, openTimeout: number) {
+    this.host = host;
+    this.#model = model;
+    this.#socket = socketOf(model);
+    this.#openTimeout = openTimeout;
+    // Without it amqplib reads and writes all frames, only slower.
+    this.#transport = FrameTransport.install(model);
+  }
+
+  /**
+   * Connects to a broker.
+   *
+   * @throws What amqplib, the socket or TLS throws; `toRpcError` says what it means.
+   */
+  static async open(host: Host, options: HandshakeOptions, listener: LinkListener): Promise<Link> {
+    const model = await handshake(host, options);
+    let cause: Error | undefined;
+    model.on("error", (error) => cause = error);
+    model.on("close", (error) => {
+      link.#closed = true;
+      link.#socket?.destroy();
+      listener.lost(cause ?? error);
+    });
+    const link = new Link(host, model, options.connectTimeout);
+    model.on("blocked", (reason) => listener.blocked(link.#blocked = reason));
+    model.on("unblocked", () => listener.blocked(link.#blocked = undefined));
+    return link;
+  }
+
+  /** Why the broker has stopped reading what is published; absent if it has not. */
+  get blocked(): string | undefined {
+    return this.#blocked;
+  }
+
+  /**
+   * Makes sure that the link is not gone already: a close that came in the same read as the end of the handshake was
+   * reported before anybody could listen.
+   *
+   * @throws {RpcError} `unavailable` if it is.
+   */
+  assertOpen(): void {
+    if (!this.#closed && !this.#socket?.writableEnded && !this.#socket?.destroyed) return;
+    throw new RpcError("unavailable", `Cannot connect to ${this.host.label}: the broker closed the connection at once`);
+  }
+
+  /**
+   * Opens a channel.
+   *
+   * @param confirm Whether the broker confirms what is published on it.
+   * @throws {RpcError} If the link is lost, or the broker does not open it in time.
+   */
+  async openChannel(action: string, confirm: boolean): Promise<AmqpChannel> {
+    const opening = confirm ? this.#model.createConfirmChannel() : this.#model.createChannel();
+    if (!await settlesWithin(opening, this.#openTimeout)) {
+      // What comes late is not wanted any more.
+      opening.then((channel) => channel.close()).catch(() => {});
+      const text =
+        `Cannot ${action}: the broker at ${this.host.label} opened no channel within ${this.#openTimeout} ms`;
+      throw new RpcError("unavailable", text, { outcome: "not_executed" });
+    }
+    try {
+      return new AmqpChannel(await opening, this.#transport);
+    } catch (error) {
+      throw toRpcError(error, action);
+    }
+  }
+
+  /** Closes the connection, and cuts the socket if the broker does not answer; never rejects. */
+  async close(): Promise<void> {
+    const closed = await settlesWithin(this.#model.close(), CLOSE_TIMEOUT_MS);
+    // A socket that is not flushed to its end keeps the process alive.
+    if (!closed || this.#blocked !== undefined) this.cut("Connection closed without the broker's answer");
+  }
+
+  /** Gives the link up at once. */
+  cut(why: string): void {
+    this.#socket?.destroy(new Error(why));
+  }
+}

@@ -1,0 +1,29 @@
+import type { Connection } from "../connection/connection.ts";
+import { RpcError } from "../contract/errors.ts";
+import { type Procedure, queueArguments } from "../contract/procedure.ts";
+
+/** What a queue is declared by. */
+export type QueueSettings = Omit<Procedure<never, unknown, unknown, never>, "request" | "reply">;
+
+/**
+ * Declares the queue of a procedure; an existing queue is used unchanged, whatever its arguments.
+ *
+ * @returns In what the existing queue differs, if it does.
+ * @throws {RpcError} If there is no such queue and it cannot be declared.
+ */
+export async function declareQueue(connection: Connection, settings: QueueSettings): Promise<string | undefined> {
+  const { queue, queueType } = settings;
+  const declared = { durable: queueType !== "transient", arguments: queueArguments(settings) };
+  const action = `declare queue "${queue}"`;
+  try {
+    await connection.borrow(action, (channel) => channel.assertQueue(queue, declared));
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error;
+    // 406: it exists with other arguments. 403: declaring needs more rights than using.
+    if (error.code !== "failed_precondition" && error.code !== "permission_denied") throw error;
+    const exists = connection.borrow(action, (channel) => channel.checkQueue(queue)).then(() => true, () => false);
+    if (await exists) return error.message;
+    throw error;
+  }
+}

@@ -1,0 +1,80 @@
+import { isExclusiveElsewhere } from "../connection/broker_error.ts";
+import type { Connection } from "../connection/connection.ts";
+import { RpcError } from "../contract/errors.ts";
+import { type ByteString, fromByteString } from "../wire/byte_string.ts";
+import { isDirect } from "../wire/reply_address.ts";
+
+/** How many questions are open at the broker at once. */
+const MAX_OPEN = 16;
+/** How many answers are remembered, at the most. */
+const MAX_REMEMBERED = 10_000;
+/** How long an answer counts, in ms. */
+const REMEMBER_MS = 60_000;
+
+interface Answer {
+  readonly exclusive: boolean;
+  readonly until: number;
+}
+
+/**
+ * Asks the broker about the queues of callers. An exclusive queue answers a passive declare from another connection with
+ * 405 while it is there, and with 404 when it is gone (https://www.rabbitmq.com/docs/queues#exclusive-queues).
+ */
+export class ReplyQueueProbe {
+  readonly #connection: Connection;
+  readonly #answers = new Map<ByteString, Answer>();
+  readonly #asking = new Map<ByteString, Promise<boolean>>();
+  #open = 0;
+  readonly #turns: (() => void)[] = [];
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+  }
+
+  /** Whether a queue is exclusive to another connection, so that answering there gives nobody access to it. */
+  isExclusive(name: ByteString): boolean | Promise<boolean> {
+    const known = this.#answers.get(name);
+    if (known !== undefined && known.until > performance.now()) return known.exclusive;
+    let asking = this.#asking.get(name);
+    if (asking === undefined) {
+      asking = this.#askExclusive(name).finally(() => this.#asking.delete(name));
+      this.#asking.set(name, asking);
+    }
+    return asking;
+  }
+
+  /** Whether a queue is still there; true if the broker cannot be asked. */
+  async isAlive(name: ByteString): Promise<boolean> {
+    // The broker answers a question about some direct addresses by closing the connection.
+    if (isDirect(name)) return true;
+    const error = await this.#ask(name);
+    return !(error instanceof RpcError && error.code === "not_found");
+  }
+
+  async #askExclusive(name: ByteString): Promise<boolean> {
+    const error = await this.#ask(name);
+    const exclusive = isExclusiveElsewhere(error);
+    // A broker that cannot be asked now may say something else later.
+    if (error instanceof RpcError && error.code === "unavailable") return false;
+    const [oldest] = this.#answers.keys();
+    if (oldest !== undefined && this.#answers.size >= MAX_REMEMBERED) this.#answers.delete(oldest);
+    this.#answers.delete(name);
+    this.#answers.set(name, { exclusive, until: performance.now() + REMEMBER_MS });
+    return exclusive;
+  }
+
+  /** Gives why a queue cannot be used from here; undefined if it can. */
+  async #ask(name: ByteString): Promise<unknown> {
+    if (this.#open >= MAX_OPEN) await new Promise<void>((resolve) => this.#turns.push(resolve));
+    this.#open++;
+    try {
+      await this.#connection.borrow("ask for a reply queue", (channel) => channel.checkQueue(fromByteString(name)));
+      return undefined;
+    } catch (error) {
+      return error;
+    } finally {
+      this.#open--;
+      this.#turns.shift()?.();
+    }
+  }
+}

@@ -1,0 +1,33 @@
+import { type ByteString, toByteString } from "./byte_string.ts";
+import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
+import type { Delivery, Publish } from "./message.ts";
+
+/** The exchange over which clients reach all servers of a queue; its routing keys are the names of request queues. */
+export const CONTROL_EXCHANGE = "rpc.control";
+
+const CANCEL = "cancel";
+const EMPTY = new Uint8Array();
+
+/** A call that its caller takes back. */
+export interface Cancel {
+  /** The queue over which the call was made. */
+  readonly queue: ByteString;
+  /** The call's correlation id. */
+  readonly id: ByteString;
+  /** How long it is worth remembering, in ms; 0 if the sender does not say. */
+  readonly rememberMs: number;
+}
+
+/** The message that takes a call back; it is worth remembering for as long as the call would have lasted. */
+export function cancelMessage(queue: string, id: string, rememberMs: number): Publish {
+  const properties = { correlationId: id, type: CANCEL, expiration: String(rememberMs), deliveryMode: 1 };
+  return { exchange: CONTROL_EXCHANGE, routingKey: toByteString(queue), mandatory: false, properties, body: EMPTY };
+}
+
+/** Reads a control message; undefined if it is no cancel, or did not come over the exchange. */
+export function readCancel({ exchange, routingKey, properties }: Delivery): Cancel | undefined {
+  const { correlationId = "", expiration = "", type } = properties;
+  if (exchange !== CONTROL_EXCHANGE || type !== CANCEL || correlationId === "") return undefined;
+  const rememberMs = /^[1-9]\d{0,14}$/.test(expiration) ? Math.min(Number(expiration), MAX_TIMEOUT_MS) : 0;
+  return { queue: routingKey, id: correlationId, rememberMs };
+}

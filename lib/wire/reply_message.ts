@@ -1,0 +1,37 @@
+import { type ByteString, toByteString } from "./byte_string.ts";
+import type { Properties, Publish } from "./message.ts";
+import { isDirect } from "./reply_address.ts";
+
+const ERROR_TYPE = "rpc.error";
+
+/** What a server says of a reply. */
+export interface ReplyParts {
+  readonly replyTo: ByteString;
+  /** Echoed as it came. */
+  readonly correlationId: ByteString | undefined;
+  readonly contentType: string;
+  readonly isError: boolean;
+  readonly body: Uint8Array;
+}
+
+/** The message of a reply. */
+export function replyMessage({ replyTo, correlationId, contentType, isError, body }: ReplyParts): Publish {
+  return {
+    exchange: "",
+    routingKey: replyTo,
+    // A returned reply says that the caller has left; direct addresses are returned although they are alive.
+    mandatory: !isDirect(replyTo),
+    properties: {
+      contentType: toByteString(contentType),
+      deliveryMode: 1,
+      correlationId,
+      type: isError ? ERROR_TYPE : undefined,
+    },
+    body,
+  };
+}
+
+/** Whether a reply is an error; all others are results. */
+export function isErrorReply({ type }: Properties): boolean {
+  return type === ERROR_TYPE;
+}
