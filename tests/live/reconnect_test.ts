@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
-import { type ClientEvent, RpcClient, RpcError, RpcServer, type ServerEvent } from "../lib/rpc.ts";
-import { admit, at, closeConnections, double, held, lab, listen, refuse, SOON } from "./support/lab.ts";
-import { queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
-import { failure } from "./support/pair.ts";
+import { type ClientEvent, RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
+import { admit, at, closeConnections, double, held, lab, listen, refuse, SOON } from "../support/lab.ts";
+import { queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
+import { failure } from "../support/pair.ts";
 
 const test = lab();
 

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
-import { integer, procedure, RpcClient, type RpcCode, RpcError, RpcServer, type ServerEvent } from "../lib/rpc.ts";
-import { live, plainCall, publishRaw, queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
-import { gated } from "./support/pair.ts";
+import { integer, procedure, RpcClient, type RpcCode, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
+import { live, plainCall, publishRaw, queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
+import { gated } from "../support/pair.ts";
 
 function double(queue: string, idempotent?: boolean) {
   return procedure({ queue, queueType: "classic", request: integer(), reply: integer(), idempotent });

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { Options } from "amqplib";
-import { RpcError } from "../lib/rpc.ts";
-import { Broker } from "./support/broker.ts";
-import { live, queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
+import { RpcError } from "../../lib/rpc.ts";
+import { Broker } from "../support/broker.ts";
+import { live, queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
 import {
   aborted,
   connectClient,
@@ -18,8 +18,8 @@ import {
   through,
   told,
   watchListeners,
-} from "./support/pair.ts";
-import { tap } from "./support/tap.ts";
+} from "../support/pair.ts";
+import { tap } from "../support/tap.ts";
 
 /** A handler that notes which requests run, and how each ends. */
 class Work {

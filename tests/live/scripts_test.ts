@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { fib } from "../lib/tutorial/fib.ts";
-import { live, publishRaw, queueInfo, waitFor, withChannel } from "./support/live.ts";
-import { denoArgs, type Ended, type Script, start } from "./support/script.ts";
+import { fib } from "../../lib/tutorial/fib.ts";
+import { live, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
+import { denoArgs, type Ended, type Script, start } from "../support/script.ts";
 
 const AWAITING = " [x] Awaiting RPC requests\n";
 

@@ -1,9 +1,16 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { type ClientEvent, type ConnectOptions, RpcClient, RpcError, RpcServer, type TlsOptions } from "../lib/rpc.ts";
-import { Broker } from "./support/broker.ts";
-import { freePort } from "./support/ports.ts";
-import { admit, closeConnections, double, listen, permitted, refuse } from "./support/lab.ts";
-import { relay, waitFor } from "./support/live.ts";
+import {
+  type ClientEvent,
+  type ConnectOptions,
+  RpcClient,
+  RpcError,
+  RpcServer,
+  type TlsOptions,
+} from "../../lib/rpc.ts";
+import { Broker } from "../support/broker.ts";
+import { freePort } from "../support/ports.ts";
+import { admit, closeConnections, double, listen, permitted, refuse } from "../support/lab.ts";
+import { relay, waitFor } from "../support/live.ts";
 
 /** Makes certificates with the openssl command. */
 async function openssl(folder: string, ...args: string[]): Promise<void> {

@@ -10,9 +10,9 @@ import {
   RpcError,
   type Schema,
   text,
-} from "../lib/rpc.ts";
-import { live } from "./support/live.ts";
-import { pair } from "./support/pair.ts";
+} from "../../lib/rpc.ts";
+import { live } from "../support/live.ts";
+import { pair } from "../support/pair.ts";
 
 function encoded(source: string): Uint8Array {
   return new TextEncoder().encode(source);

@@ -8,10 +8,10 @@ import {
   RpcError,
   RpcServer,
   type ServerEvent,
-} from "../lib/rpc.ts";
-import { at, deleteByForce, double, lab, listen, SOON } from "./support/lab.ts";
-import { queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
-import { failure, gated } from "./support/pair.ts";
+} from "../../lib/rpc.ts";
+import { at, deleteByForce, double, lab, listen, SOON } from "../support/lab.ts";
+import { queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
+import { failure, gated } from "../support/pair.ts";
 
 /** What the broker takes at the most; less than what this library checks by itself. */
 const MAX_MESSAGE_SIZE = 200_000;

@@ -7,10 +7,10 @@
 import { assert, assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { Channel, ConsumeMessage } from "amqplib";
-import { bytes, procedure, type RpcServer } from "../lib/rpc.ts";
-import { deleteQueue, live, queueInfo, waitFor, withChannel } from "./support/live.ts";
-import { connectClient, heard, pair, sleep, texts, told } from "./support/pair.ts";
-import { entry, nestedTables, publishRawTable } from "./support/raw_message.ts";
+import { bytes, procedure, type RpcServer } from "../../lib/rpc.ts";
+import { deleteQueue, live, queueInfo, waitFor, withChannel } from "../support/live.ts";
+import { connectClient, heard, pair, sleep, texts, told } from "../support/pair.ts";
+import { entry, nestedTables, publishRawTable } from "../support/raw_message.ts";
 
 /** How long hostile messages come, 100 a second. */
 const HOSTILE_MS = 3_000;

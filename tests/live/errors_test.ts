@@ -9,10 +9,10 @@ import {
   RpcError,
   type RpcErrorOptions,
   text,
-} from "../lib/rpc.ts";
-import { live, plainCall } from "./support/live.ts";
-import { connectClient, failure, pair, plainServer, startServer, texts, told } from "./support/pair.ts";
-import { tap } from "./support/tap.ts";
+} from "../../lib/rpc.ts";
+import { live, plainCall } from "../support/live.ts";
+import { connectClient, failure, pair, plainServer, startServer, texts, told } from "../support/pair.ts";
+import { tap } from "../support/tap.ts";
 
 live("RpcClient.call() rejects with the code, message and details that the handler threw", async ({ url, queue }) => {
   const details = { user: { id: 7 }, tried: ["a", "b"], more: null };

@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { ConsumeMessage } from "amqplib";
-import { integer, procedure, RpcClient, RpcError, RpcServer, type ServerEvent } from "../lib/rpc.ts";
-import { live, plainCall, publishRaw, queueInfo, waitFor, withChannel } from "./support/live.ts";
+import { integer, procedure, RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
+import { live, plainCall, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
 
 function double(queue: string) {
   return procedure({ queue, queueType: "classic", request: integer(), reply: integer() });

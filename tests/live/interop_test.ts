@@ -1,12 +1,12 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { fib, fibonacci } from "../lib/tutorial/fib.ts";
-import { RpcClient, RpcServer } from "../lib/rpc.ts";
-import { live, waitFor } from "./support/live.ts";
-import { start } from "./support/script.ts";
+import { fib, fibonacci } from "../../lib/tutorial/fib.ts";
+import { RpcClient, RpcServer } from "../../lib/rpc.ts";
+import { live, waitFor } from "../support/live.ts";
+import { start } from "../support/script.ts";
 
 /** Debian's own Python sees Debian's packages; another one on the PATH does not. */
 const PYTHON = await findPython();
-const PEER = new URL("./support/pika_peer.py", import.meta.url).pathname;
+const PEER = new URL("../support/pika_peer.py", import.meta.url).pathname;
 
 async function findPython(): Promise<string | undefined> {
   if (Deno.permissions.querySync({ name: "run" }).state !== "granted") return undefined;

@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
-import { bytes, procedure } from "../lib/rpc.ts";
-import { deleteQueue, live } from "./support/live.ts";
-import { heard, pair, told } from "./support/pair.ts";
+import { bytes, procedure } from "../../lib/rpc.ts";
+import { deleteQueue, live } from "../support/live.ts";
+import { heard, pair, told } from "../support/pair.ts";
 
 /** On both sides of every size at which the way of a body changes: Buffers, frames, gathered writes, several frames. */
 const SIZES = [

@@ -14,11 +14,11 @@ import {
   RpcError,
   RpcServer,
   type RpcServerOptions,
-} from "../lib/rpc.ts";
-import { answers } from "./support/broker.ts";
-import { freePort } from "./support/ports.ts";
-import { admit, at, double, lab, listen, refuse } from "./support/lab.ts";
-import { relay, waitFor } from "./support/live.ts";
+} from "../../lib/rpc.ts";
+import { answers } from "../support/broker.ts";
+import { freePort } from "../support/ports.ts";
+import { admit, at, double, lab, listen, refuse } from "../support/lab.ts";
+import { relay, waitFor } from "../support/live.ts";
 
 const test = lab();
 

@@ -1,9 +1,9 @@
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
-import { type ClientEvent, RpcClient, RpcError, RpcServer, type ServerEvent } from "../lib/rpc.ts";
-import type { Broker } from "./support/broker.ts";
-import { at, clearAlarm, closeConnections, double, type Heard, held, lab, listen, raiseAlarm } from "./support/lab.ts";
-import { queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
-import { gated } from "./support/pair.ts";
+import { type ClientEvent, RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
+import type { Broker } from "../support/broker.ts";
+import { at, clearAlarm, closeConnections, double, type Heard, held, lab, listen, raiseAlarm } from "../support/lab.ts";
+import { queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
+import { gated } from "../support/pair.ts";
 
 const test = lab();
 

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { fib, fibonacci, MAX_N } from "../lib/tutorial/fib.ts";
-import { RpcClient, RpcError, RpcServer } from "../lib/rpc.ts";
-import { live, plainCall } from "./support/live.ts";
+import { fib, fibonacci, MAX_N } from "../../lib/tutorial/fib.ts";
+import { RpcClient, RpcError, RpcServer } from "../../lib/rpc.ts";
+import { live, plainCall } from "../support/live.ts";
 
 Deno.test("fib() is exact for every n, by the definition", () => {
   let [a, b] = [0n, 1n];

@@ -3,8 +3,8 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { type } from "arktype";
 import * as v from "valibot";
 import { z } from "zod";
-import { type Codec, json, procedure, type RpcError, type Schema, text } from "../lib/rpc.ts";
-import { deleteQueue, live, publishRaw, queueInfo, relay, waitFor } from "./support/live.ts";
+import { type Codec, json, procedure, type RpcError, type Schema, text } from "../../lib/rpc.ts";
+import { deleteQueue, live, publishRaw, queueInfo, relay, waitFor } from "../support/live.ts";
 import {
   aborted,
   connectClient,
@@ -18,7 +18,7 @@ import {
   texts,
   through,
   told,
-} from "./support/pair.ts";
+} from "../support/pair.ts";
 
 /** What three libraries can say about the same value. */
 interface Order {

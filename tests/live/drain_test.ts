@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
-import { fib, fibonacci } from "../lib/tutorial/fib.ts";
-import { procedure, RpcClient, RpcError, RpcServer, type ServerEvent } from "../lib/rpc.ts";
-import { at, deleteByForce, double, held, lab, listen } from "./support/lab.ts";
-import { publishRaw, queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
-import { denoArgs, type Script, start } from "./support/script.ts";
-import { gated } from "./support/pair.ts";
+import { fib, fibonacci } from "../../lib/tutorial/fib.ts";
+import { procedure, RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
+import { at, deleteByForce, double, held, lab, listen } from "../support/lab.ts";
+import { publishRaw, queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
+import { denoArgs, type Script, start } from "../support/script.ts";
+import { gated } from "../support/pair.ts";
 
 const test = lab();
 

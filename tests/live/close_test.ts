@@ -1,10 +1,10 @@
 import type { ChannelModel } from "amqplib";
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { type ClientEvent, RpcClient, type RpcClientOptions, RpcServer, type ServerEvent } from "../lib/rpc.ts";
-import { socketOf } from "../lib/connection/handshake.ts";
-import { admit, at, closeConnections, double, lab, listen, refuse, SOON } from "./support/lab.ts";
-import { queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
-import { failure } from "./support/pair.ts";
+import { type ClientEvent, RpcClient, type RpcClientOptions, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
+import { socketOf } from "../../lib/connection/handshake.ts";
+import { admit, at, closeConnections, double, lab, listen, refuse, SOON } from "../support/lab.ts";
+import { queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
+import { failure } from "../support/pair.ts";
 
 const test = lab();
 
@@ -102,7 +102,7 @@ for (const side of ["client", "server"]) {
   test(`A ${side} that was closed on a stalled link leaves no process alive`, async ({ broker, url, queue }) => {
     await withChannel(url, (channel) => channel.assertQueue(queue, { durable: true }));
     await using link = relay(broker.port);
-    const code = `const ROOT = ${JSON.stringify(new URL("../", import.meta.url).href)};${CLOSES}`;
+    const code = `const ROOT = ${JSON.stringify(new URL("../../", import.meta.url).href)};${CLOSES}`;
     const child = new Deno.Command(Deno.execPath(), {
       args: ["eval", "--quiet", code, side, at(link.port), queue],
       stdin: "piped",

@@ -1,9 +1,19 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { ConsumeMessage, Options } from "amqplib";
-import { bytes, type Codec, integer, json, procedure, RpcError, RpcServer, text } from "../lib/rpc.ts";
-import { live, plainCall, queueInfo, waitFor, withChannel } from "./support/live.ts";
-import { aborted, connectClient, failure, heard, pair, plainServer, startServer, texts, told } from "./support/pair.ts";
+import { bytes, type Codec, integer, json, procedure, RpcError, RpcServer, text } from "../../lib/rpc.ts";
+import { live, plainCall, queueInfo, waitFor, withChannel } from "../support/live.ts";
+import {
+  aborted,
+  connectClient,
+  failure,
+  heard,
+  pair,
+  plainServer,
+  startServer,
+  texts,
+  told,
+} from "../support/pair.ts";
 
 for (const replies of ["queue", "direct"] as const) {
   live(`A duplicate of a reply is dropped and counted, with replies: "${replies}"`, async ({ url, queue }) => {

@@ -1,8 +1,8 @@
 import { connect } from "amqplib";
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
-import { integer, type Procedure, procedure, RpcClient, RpcError, RpcServer } from "../lib/rpc.ts";
-import { at, double, type DoubleOptions, lab, readLog, startServer } from "./support/lab.ts";
-import { publishRaw, queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
+import { integer, type Procedure, procedure, RpcClient, RpcError, RpcServer } from "../../lib/rpc.ts";
+import { at, double, type DoubleOptions, lab, readLog, startServer } from "../support/lab.ts";
+import { publishRaw, queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
 
 const test = lab();
 

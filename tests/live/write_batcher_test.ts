@@ -1,5 +1,5 @@
 /**
- * What leaves through lib/outgoing.ts and lib/frames.ts is what amqplib would have sent.
+ * What leaves through lib/connection/write_batcher.ts is what amqplib would have sent.
  *
  * @module
  */
@@ -8,8 +8,8 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { Duplex } from "node:stream";
 import { type ChannelModel, connect, type Options } from "amqplib";
-import { writeDirectly } from "../lib/connection/write_batcher.ts";
-import { live, waitFor } from "./support/live.ts";
+import { writeDirectly } from "../../lib/connection/write_batcher.ts";
+import { live, waitFor } from "../support/live.ts";
 
 const MESSAGES: Readonly<Record<string, readonly [string, Options.Publish]>> = {
   "of a request": ["42", {

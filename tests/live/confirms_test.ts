@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { type ClientEvent, integer, procedure, RpcClient, RpcServer } from "../lib/rpc.ts";
-import { live, waitFor } from "./support/live.ts";
+import { type ClientEvent, integer, procedure, RpcClient, RpcServer } from "../../lib/rpc.ts";
+import { live, waitFor } from "../support/live.ts";
 
 /** A link on which the broker goes on to speak, and stops to listen: as RabbitMQ 3.10 can be left by a deleted queue. */
 function deafLink(port: number): { readonly port: number; deafen(): void; close(): Promise<void> } {

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertLess, assertMatch, assertNotEquals } from "@std/assert";
-import { integer, procedure, type RequestContext, text } from "../lib/rpc.ts";
-import { live, plainCall, publishRaw, queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
+import { integer, procedure, type RequestContext, text } from "../../lib/rpc.ts";
+import { live, plainCall, publishRaw, queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
 import {
   connectClient,
   failure,
@@ -11,8 +11,8 @@ import {
   startServer,
   texts,
   through,
-} from "./support/pair.ts";
-import { tap } from "./support/tap.ts";
+} from "../support/pair.ts";
+import { tap } from "../support/tap.ts";
 
 /** The three values of `idempotent`. */
 const ALL = [true, undefined, false] as const;

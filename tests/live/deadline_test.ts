@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertLess, assertMatch, assertRejects } from "@std/assert";
 import { Buffer } from "node:buffer";
-import { type CallOptions, procedure, type RequestContext, RpcError, text } from "../lib/rpc.ts";
-import { deleteQueue, live, publishRaw, queueInfo, relay, waitFor, withChannel } from "./support/live.ts";
+import { type CallOptions, procedure, type RequestContext, RpcError, text } from "../../lib/rpc.ts";
+import { deleteQueue, live, publishRaw, queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
 import {
   aborted,
   connectClient,
@@ -15,9 +15,9 @@ import {
   texts,
   through,
   told,
-} from "./support/pair.ts";
-import { clientProcedures, encodeTask, readLog, spawnServer } from "./support/property_server.ts";
-import { tap } from "./support/tap.ts";
+} from "../support/pair.ts";
+import { clientProcedures, encodeTask, readLog, spawnServer } from "../support/property_server.ts";
+import { tap } from "../support/tap.ts";
 
 /** Makes a queue that nobody consumes. */
 async function declare(url: string, queue: string): Promise<void> {

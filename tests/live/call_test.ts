@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { bytes, integer, json, procedure, RpcClient, RpcError, RpcServer, text } from "../lib/rpc.ts";
-import { live, publishRaw, queueInfo, waitFor, withChannel } from "./support/live.ts";
-import { gated } from "./support/pair.ts";
+import { bytes, integer, json, procedure, RpcClient, RpcError, RpcServer, text } from "../../lib/rpc.ts";
+import { live, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
+import { gated } from "../support/pair.ts";
 
 function double(queue: string) {
   return procedure({ queue, queueType: "classic", request: integer(), reply: integer(), idempotent: true });

@@ -9,10 +9,10 @@ import {
   RpcError,
   RpcServer,
   type ServerEvent,
-} from "../lib/rpc.ts";
-import type { Broker } from "./support/broker.ts";
-import { double, held, lab, listen } from "./support/lab.ts";
-import { publishRaw, queueInfo, waitFor, withChannel } from "./support/live.ts";
+} from "../../lib/rpc.ts";
+import type { Broker } from "../support/broker.ts";
+import { double, held, lab, listen } from "../support/lab.ts";
+import { publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
 
 const test = lab();
 
