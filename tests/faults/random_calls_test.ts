@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
 import { type CallOptions, procedure, type RpcClient, RpcError, type RpcOutcome } from "../../lib/rpc.ts";
 import { deleteQueue, live, queueInfo, relay, waitFor } from "../support/live.ts";
-import { connectClient, failure, heard, portOf, sleep, texts, through, watchListeners } from "../support/pair.ts";
+import { connectClient, failure, heard, portOf, sleep, texts, through } from "../support/pair.ts";
 import {
   type Act,
   ACTS,
@@ -15,6 +15,7 @@ import {
   type Task,
 } from "../support/property_server.ts";
 import { Random } from "../support/random.ts";
+import { watchListeners } from "../support/watch_listeners.ts";
 
 const CALLS = 2_000;
 const IN_FLIGHT = 40;
