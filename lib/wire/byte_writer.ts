@@ -1,0 +1,101 @@
+import type { ByteString } from "./byte_string.ts";
+
+/** What a 32-bit word counts for above another one. */
+const WORD = 0x1_0000_0000;
+/** Fewer bytes are copied faster one by one. */
+const FEW = 64;
+
+/**
+ * Writes the types of AMQP 0-9-1. Whoever uses it has made sure that there is room for all that is written, and that
+ * lengths and numbers fit; what it cannot know before is whether a string is one of bytes, see
+ * {@linkcode ByteWriter.valid}.
+ */
+export class ByteWriter {
+  #bytes: Uint8Array = new Uint8Array(0);
+  #at = 0;
+  /** All characters that were written, OR-ed. */
+  #seen = 0;
+
+  /** Begins anew, at a place in a buffer. */
+  reset(bytes: Uint8Array, at: number): void {
+    this.#bytes = bytes;
+    this.#at = at;
+    this.#seen = 0;
+  }
+
+  /** Where the next byte goes. */
+  get at(): number {
+    return this.#at;
+  }
+
+  /** Whether all strings that were written are byte strings; others have left wrong bytes. */
+  get valid(): boolean {
+    return this.#seen <= 0xff;
+  }
+
+  /** Writes an octet. */
+  uint8(value: number): void {
+    this.#bytes[this.#at++] = value;
+  }
+
+  /** Writes a short integer. */
+  uint16(value: number): void {
+    const at = this.#at;
+    const bytes = this.#bytes;
+    bytes[at] = value >>> 8;
+    bytes[at + 1] = value;
+    this.#at = at + 2;
+  }
+
+  /** Writes a long integer. */
+  uint32(value: number): void {
+    const at = this.#at;
+    const bytes = this.#bytes;
+    bytes[at] = value >>> 24;
+    bytes[at + 1] = value >>> 16;
+    bytes[at + 2] = value >>> 8;
+    bytes[at + 3] = value;
+    this.#at = at + 4;
+  }
+
+  /** Writes a 64-bit integer, from 0 up to 2^53. */
+  uint64(value: number): void {
+    this.uint32(value / WORD);
+    this.uint32(value);
+  }
+
+  /** Writes a short string, of at most 255 bytes. */
+  shortString(value: ByteString): void {
+    this.#bytes[this.#at++] = value.length;
+    this.#string(value);
+  }
+
+  /** Writes a long string. */
+  longString(value: ByteString): void {
+    this.uint32(value.length);
+    this.#string(value);
+  }
+
+  /** Copies the bytes of `source` from `start` up to `end`. */
+  copy(source: Uint8Array, start: number, end: number): void {
+    const at = this.#at;
+    const bytes = this.#bytes;
+    if (end - start > FEW) bytes.set(source.subarray(start, end), at);
+    else for (let n = 0; n < end - start; n++) bytes[at + n] = source[start + n] as number;
+    this.#at = at + end - start;
+  }
+
+  #string(value: ByteString): void {
+    const bytes = this.#bytes;
+    const at = this.#at;
+    const { length } = value;
+    let seen = this.#seen;
+    for (let n = 0; n < length; n++) {
+      const code = value.charCodeAt(n);
+      seen |= code;
+      bytes[at + n] = code;
+    }
+    this.#seen = seen;
+    this.#at = at + length;
+  }
+}

@@ -1,0 +1,282 @@
+import { Buffer } from "node:buffer";
+import type { ByteReader } from "./byte_reader.ts";
+import {
+  BASIC,
+  BASIC_ACK,
+  BASIC_DELIVER,
+  BASIC_GET_OK,
+  BASIC_NACK,
+  BASIC_RETURN,
+  CHANNEL,
+  FRAME_BODY,
+  FRAME_HEADER,
+  FRAME_METHOD,
+} from "./constants.ts";
+import type { Confirm, Delivery, Returned } from "./message.ts";
+import { NO_PROPERTIES, PropertiesDecoder } from "./properties_decoder.ts";
+
+/** Hears what arrives on one channel. What it throws is thrown by `push`, and does no harm to what follows. */
+export interface ChannelSink {
+  /** A message for a consumer is complete. */
+  delivered(delivery: Delivery): void;
+  /** A message that could not be routed is complete. */
+  returned(returned: Returned): void;
+  /** The broker has confirmed or refused what was published. */
+  confirmed(confirm: Confirm): void;
+  /**
+   * The broker broke the protocol on this channel, which should be closed. It is said once: messages and confirms that
+   * come afterwards on the channel are dropped, other methods are still handed on.
+   */
+  violated(reason: string): void;
+}
+
+/**
+ * What has to come next on a channel. `foreign` is the content of `basic.get-ok`, which is not read here; `nothing` means
+ * that the protocol was violated.
+ */
+type Awaited = "method" | "header" | "body" | "foreign header" | "foreign body" | "nothing";
+
+const NO_BODY: Uint8Array = Buffer.alloc(0);
+
+/**
+ * Makes messages of the frames of one channel: a method, a content header, and body frames until its size is reached
+ * (section 2.3.5.2 of the specification). Holds one message at a time, of `maxBodySize` bytes at most.
+ */
+export class ContentAssembler {
+  readonly #sink: ChannelSink;
+  readonly #reader: ByteReader;
+  readonly #maxBodySize: number;
+  readonly #decoder = new PropertiesDecoder();
+  #awaited: Awaited = "method";
+
+  // Of the message that is under way. Strings are those of the message before until they are read.
+  #isReturn = false;
+  #deliveryTag = 0;
+  #redelivered = false;
+  #replyCode = 0;
+  #consumerTag = "";
+  #replyText = "";
+  #exchange = "";
+  #routingKey = "";
+  #properties = NO_PROPERTIES;
+  #malformed: string | undefined;
+  /** How many bytes of the body are still to come; of a foreign content as well. */
+  #remaining = 0;
+  /** A body that comes in several frames, as far as it has come. */
+  #body = NO_BODY;
+
+  /**
+   * @param reader Used within each call only, so all channels of a connection may share one.
+   * @param maxBodySize In bytes. Larger messages arrive as malformed, and their bodies are not kept.
+   */
+  constructor(sink: ChannelSink, reader: ByteReader, maxBodySize: number) {
+    this.#sink = sink;
+    this.#reader = reader;
+    this.#maxBodySize = maxBodySize;
+  }
+
+  /**
+   * Takes a frame, whose payload is in `bytes` from `start` up to `end`.
+   *
+   * @returns Whether it was for this; if not, it is for whoever looks after the other methods of the channel.
+   */
+  accept(type: number, bytes: Buffer, start: number, end: number): boolean {
+    this.#reader.reset(bytes, start, end);
+    switch (type) {
+      case FRAME_METHOD:
+        return this.#acceptMethod();
+      case FRAME_HEADER:
+        return this.#acceptHeader();
+      case FRAME_BODY:
+        return this.#acceptBody(bytes, start, end);
+      default:
+        return false;
+    }
+  }
+
+  #acceptMethod(): boolean {
+    const reader = this.#reader;
+    const method = reader.int32();
+    if (reader.failed) return this.#violate("A method frame without a method");
+    if (this.#awaited !== "method") {
+      // What announces the end of the channel is for whoever opened it, whatever else is wrong.
+      if (method >>> 16 === CHANNEL) return false;
+      if (this.#awaited === "header") return this.#violate("Expected a content header, got a method");
+      if (this.#awaited === "body") return this.#violate("Expected a content body, got a method");
+      if (this.#awaited === "nothing") return isHot(method);
+      // The content that it interrupts is not ours to judge.
+      this.#awaited = "method";
+    }
+    switch (method) {
+      case BASIC_DELIVER:
+        return this.#beginDelivery();
+      case BASIC_RETURN:
+        return this.#beginReturn();
+      case BASIC_ACK:
+        return this.#confirm(false);
+      case BASIC_NACK:
+        return this.#confirm(true);
+      case BASIC_GET_OK:
+        this.#awaited = "foreign header";
+        return false;
+      default:
+        return false;
+    }
+  }
+
+  #beginDelivery(): boolean {
+    const reader = this.#reader;
+    this.#consumerTag = reader.shortString(this.#consumerTag);
+    this.#deliveryTag = reader.uint64();
+    this.#redelivered = (reader.uint8() & 1) !== 0;
+    this.#exchange = reader.shortString(this.#exchange);
+    this.#routingKey = reader.shortString(this.#routingKey);
+    if (reader.failed) return this.#violate("Cannot read basic.deliver");
+    // A rounded tag would acknowledge another message.
+    if (!Number.isSafeInteger(this.#deliveryTag)) return this.#violate("Delivery tag of 2^53 or more");
+    this.#isReturn = false;
+    this.#awaited = "header";
+    return true;
+  }
+
+  #beginReturn(): boolean {
+    const reader = this.#reader;
+    this.#replyCode = reader.uint16();
+    this.#replyText = reader.shortString(this.#replyText);
+    this.#exchange = reader.shortString(this.#exchange);
+    this.#routingKey = reader.shortString(this.#routingKey);
+    if (reader.failed) return this.#violate("Cannot read basic.return");
+    this.#isReturn = true;
+    this.#awaited = "header";
+    return true;
+  }
+
+  #confirm(nack: boolean): boolean {
+    const reader = this.#reader;
+    const deliveryTag = reader.uint64();
+    const multiple = (reader.uint8() & 1) !== 0;
+    if (reader.failed) return this.#violate(`Cannot read basic.${nack ? "nack" : "ack"}`);
+    if (!Number.isSafeInteger(deliveryTag)) return this.#violate("Delivery tag of 2^53 or more");
+    this.#sink.confirmed({ deliveryTag, multiple, nack });
+    return true;
+  }
+
+  #acceptHeader(): boolean {
+    const reader = this.#reader;
+    const foreign = this.#awaited === "foreign header";
+    if (!foreign && this.#awaited !== "header") return this.#unexpected("header");
+    const classId = reader.uint16();
+    // Always 0, and without a meaning.
+    reader.uint16();
+    const size = reader.uint64();
+    if (foreign) {
+      this.#remaining = size;
+      this.#awaited = size > 0 ? "foreign body" : "method";
+      return false;
+    }
+    if (reader.failed) return this.#violate("Cannot read the size in a content header");
+    if (classId !== BASIC) return this.#violate(`Content header of class ${classId}, not ${BASIC}`);
+    if (!Number.isSafeInteger(size)) return this.#violate("Content of 2^53 bytes or more");
+    const properties = this.#decoder.decode(reader);
+    this.#properties = properties ?? NO_PROPERTIES;
+    this.#malformed = properties === undefined
+      ? "its properties cannot be read"
+      : size > this.#maxBodySize
+      ? `its body has ${size} bytes, at most ${this.#maxBodySize} are allowed`
+      : undefined;
+    this.#remaining = size;
+    if (size === 0) this.#complete(NO_BODY);
+    else this.#awaited = "body";
+    return true;
+  }
+
+  #acceptBody(bytes: Buffer, start: number, end: number): boolean {
+    const length = end - start;
+    const remaining = this.#remaining - length;
+    if (this.#awaited === "foreign body") {
+      this.#remaining = remaining;
+      if (remaining <= 0) this.#awaited = "method";
+      return false;
+    }
+    if (this.#awaited !== "body") return this.#unexpected("body");
+    if (remaining < 0) return this.#violate("Too much content sent");
+    if (this.#malformed !== undefined) {
+      this.#remaining = remaining;
+      if (remaining === 0) this.#complete(NO_BODY);
+      return true;
+    }
+    if (this.#body.length === 0) {
+      if (remaining === 0) {
+        this.#complete(bytes.subarray(start, end));
+        return true;
+      }
+      this.#body = Buffer.allocUnsafeSlow(this.#remaining);
+    }
+    bytes.copy(this.#body, this.#body.length - this.#remaining, start, end);
+    this.#remaining = remaining;
+    if (remaining === 0) this.#complete(this.#body);
+    return true;
+  }
+
+  #complete(body: Uint8Array): void {
+    const properties = this.#properties;
+    const malformed = this.#malformed;
+    const exchange = this.#exchange;
+    const routingKey = this.#routingKey;
+    // First, so that a sink that throws leaves this ready for the next message.
+    this.#awaited = "method";
+    this.#properties = NO_PROPERTIES;
+    this.#body = NO_BODY;
+    if (this.#isReturn) {
+      const replyCode = this.#replyCode;
+      const replyText = this.#replyText;
+      this.#sink.returned({ replyCode, replyText, exchange, routingKey, properties, body, malformed });
+    } else {
+      const consumerTag = this.#consumerTag;
+      const deliveryTag = this.#deliveryTag;
+      const redelivered = this.#redelivered;
+      this.#sink.delivered({
+        consumerTag,
+        deliveryTag,
+        redelivered,
+        exchange,
+        routingKey,
+        properties,
+        body,
+        malformed,
+      });
+    }
+  }
+
+  /** A header or a body where none has to come. */
+  #unexpected(what: "header" | "body"): boolean {
+    switch (this.#awaited) {
+      case "nothing":
+        return true;
+      case "method":
+        return this.#violate(`A content ${what} without a method before it`);
+      case "header":
+        return this.#violate("Expected a content header, got a body");
+      case "body":
+        return this.#violate("Expected a content body, got a header");
+      default:
+        // Content that is not read here, and not ours to judge.
+        this.#awaited = "method";
+        return false;
+    }
+  }
+
+  #violate(reason: string): boolean {
+    this.#awaited = "nothing";
+    this.#properties = NO_PROPERTIES;
+    this.#body = NO_BODY;
+    this.#sink.violated(reason);
+    return true;
+  }
+}
+
+/** Whether a method is for {@linkcode ContentAssembler}, or begins a content. */
+function isHot(method: number): boolean {
+  return method === BASIC_DELIVER || method === BASIC_RETURN || method === BASIC_ACK || method === BASIC_NACK ||
+    method === BASIC_GET_OK;
+}

@@ -1,0 +1,165 @@
+import { Buffer } from "node:buffer";
+import { ByteReader } from "./byte_reader.ts";
+import { type ByteString, fromByteString, toByteString } from "./byte_string.ts";
+
+/**
+ * The value of a header, where it is no table, array or byte array: text for a string, null for void, seconds since 1970
+ * for a timestamp. Integers are bigints only where a number would round them.
+ */
+export type HeaderValue = string | number | bigint | boolean | null;
+
+/** The largest table that is read, in bytes. */
+export const MAX_TABLE_SIZE = 128 * 1024;
+/** How many entries of a table are read at most. */
+export const MAX_TABLE_ENTRIES = 1024;
+
+/** Whether a table has an entry of that name, whatever its value; false where it cannot be read. */
+export function hasHeader(table: Uint8Array | undefined, name: string): boolean {
+  const reader = readerOf(table);
+  return reader !== undefined && seek(reader, toByteString(name)) !== undefined;
+}
+
+/**
+ * The value of the first entry of that name. RabbitMQ looks at the first one too, and its own headers replace it, so a
+ * second one that a publisher adds is not believed.
+ *
+ * @returns Undefined if there is none, if it is a table, an array or a byte array, or if it cannot be read.
+ */
+export function findHeader(table: Uint8Array | undefined, name: string): HeaderValue | undefined {
+  const reader = readerOf(table);
+  return reader === undefined ? undefined : seek(reader, toByteString(name))?.value;
+}
+
+/**
+ * All entries of a table, by name; of several with one name the first. Tables, arrays and byte arrays are there with
+ * `undefined`, unread.
+ *
+ * @returns Undefined if the table is malformed, larger than {@linkcode MAX_TABLE_SIZE}, or has more entries than
+ * {@linkcode MAX_TABLE_ENTRIES}.
+ */
+export function readHeaders(table: Uint8Array | undefined): Map<string, HeaderValue | undefined> | undefined {
+  const headers = new Map<string, HeaderValue | undefined>();
+  if (table === undefined) return headers;
+  const reader = readerOf(table);
+  if (reader === undefined) return undefined;
+  for (let entries = 0; reader.left > 0; entries++) {
+    if (entries === MAX_TABLE_ENTRIES) return undefined;
+    const name = fromByteString(reader.shortString());
+    const value = readValue(reader, reader.uint8());
+    if (reader.failed) return undefined;
+    if (!headers.has(name)) headers.set(name, value);
+  }
+  return headers;
+}
+
+/** Nothing if there is no table, or if it is too large. */
+function readerOf(table: Uint8Array | undefined): ByteReader | undefined {
+  if (table === undefined || table.length > MAX_TABLE_SIZE) return undefined;
+  const reader = new ByteReader();
+  const bytes = Buffer.isBuffer(table) ? table : Buffer.from(table.buffer, table.byteOffset, table.byteLength);
+  reader.reset(bytes, 0, bytes.length);
+  return reader;
+}
+
+/** Finds an entry, and reads its value; nothing if it is not there, or cannot be read. */
+function seek(reader: ByteReader, name: ByteString): { readonly value: HeaderValue | undefined } | undefined {
+  for (let entries = 0; reader.left > 0 && entries < MAX_TABLE_ENTRIES; entries++) {
+    if (reader.shortStringIs(name)) {
+      const value = readValue(reader, reader.uint8());
+      return reader.failed ? undefined : { value };
+    }
+    skipValue(reader, reader.uint8());
+  }
+  return undefined;
+}
+
+// The tags are those of RabbitMQ's rabbit_binary_parser, the whole list: what has another one never passes a broker.
+// They differ from the specification's (https://www.rabbitmq.com/amqp-0-9-1-errata#section_3).
+
+/** Reads a value, or skips it, by its length, if it is a table, an array or a byte array. */
+function readValue(reader: ByteReader, tag: number): HeaderValue | undefined {
+  switch (String.fromCharCode(tag)) {
+    case "S":
+      return reader.longBytes().toString("utf8");
+    case "t":
+      return reader.uint8() !== 0;
+    case "b":
+      return reader.uint8() << 24 >> 24;
+    case "B":
+      return reader.uint8();
+    case "s":
+      return reader.uint16() << 16 >> 16;
+    case "u":
+      return reader.uint16();
+    case "I":
+      return reader.int32();
+    case "i":
+      return reader.int32() >>> 0;
+    case "l":
+    case "L":
+      return exact(BigInt(reader.int32()), reader.int32());
+    case "T":
+      return exact(BigInt(reader.int32() >>> 0), reader.int32());
+    case "f":
+      return reader.float32();
+    case "d":
+      return reader.float64();
+    case "D":
+      return decimal(reader.uint8(), reader.int32() >>> 0);
+    case "V":
+      return null;
+    default:
+      skipValue(reader, tag);
+      return undefined;
+  }
+}
+
+/** Skips a value without a look into it, however much is nested there. */
+function skipValue(reader: ByteReader, tag: number): void {
+  switch (String.fromCharCode(tag)) {
+    case "V":
+      return;
+    case "t":
+    case "b":
+    case "B":
+      reader.take(1);
+      return;
+    case "s":
+    case "u":
+      reader.take(2);
+      return;
+    case "I":
+    case "i":
+    case "f":
+      reader.take(4);
+      return;
+    case "D":
+      reader.take(5);
+      return;
+    case "l":
+    case "L":
+    case "T":
+    case "d":
+      reader.take(8);
+      return;
+    case "S":
+    case "x":
+    case "A":
+    case "F":
+      reader.take(reader.int32() >>> 0);
+      return;
+    default:
+      reader.fail();
+  }
+}
+
+function exact(high: bigint, low: number): number | bigint {
+  const value = high << 32n | BigInt(low >>> 0);
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
+}
+
+/** RabbitMQ's decimals have no sign. */
+function decimal(places: number, digits: number): number {
+  return digits / 10 ** places;
+}
