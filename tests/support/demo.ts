@@ -17,7 +17,8 @@ interface Server extends AsyncDisposable {
 
 function command(args: string[], url: string, signal: AbortSignal, stdout: "piped" | "inherit"): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-net", "--allow-env", ...args],
+    // Without --quiet Deno's download bar erases on a terminal what the script has printed.
+    args: ["run", "--quiet", "--allow-net", "--allow-env", ...args],
     cwd: new URL("../../", import.meta.url),
     env: { AMQP_URL: url },
     stdin: "null",
