@@ -136,8 +136,8 @@ export class RpcClient implements AsyncDisposable {
    *   in turn; `AMQP_URL` from the environment, else `amqp://guest:guest@localhost:5672`, if absent.
    * @param options Timeouts, TLS, events.
    * @returns The client, ready to call.
-   * @throws {RpcError} `unavailable` if no broker answers, `unauthenticated`,
-   *   `permission_denied` or `not_found` if the broker refuses password, rights or virtual host.
+   * @throws {RpcError} `unavailable` if no broker answers, `unauthenticated` if
+   *   it refuses the password, `permission_denied` if it refuses the virtual host.
    * @throws {TypeError | RangeError} If a URL or option is not valid.
    */
   static async connect(urls?: string | readonly string[], options: RpcClientOptions = {}): Promise<RpcClient> {

@@ -3,9 +3,6 @@ import { type RpcCode, RpcError } from "../contract/errors.ts";
 /** What a broker or socket error means; the first line that matches counts. */
 const MEANINGS: readonly (readonly [RegExp, RpcCode])[] = [
   [/ACCESS[-_]REFUSED.*(login|authentication)|Handshake terminated by server: 403/i, "unauthenticated"],
-  [/NOT_ALLOWED - vhost .* not found/i, "not_found"],
-  [/NOT_ALLOWED - (access to vhost|vhost .* is down)/i, "permission_denied"],
-  [/Expected ConnectionOpenOk/, "permission_denied"],
   [/SASL mechanism/, "unauthenticated"],
   [/certificate|UnknownIssuer|handshake failure/i, "unauthenticated"],
   [/40[35] \((ACCESS[-_]REFUSED|RESOURCE[-_]LOCKED)\)/i, "permission_denied"],
@@ -35,9 +32,6 @@ const TLS_CODE = /^ERR_(?:SSL|TLS|OSSL)_|CERT|^UNABLE_TO_/;
 
 /** The part of a close that the broker means for people. */
 function reason(message: string): string {
-  if (message.startsWith("Expected ConnectionOpenOk")) {
-    return "the virtual host does not exist, or the user may not use it";
-  }
   return message.match(/with message "([^]*)"$/)?.[1] ?? message;
 }
 

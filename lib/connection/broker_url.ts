@@ -5,6 +5,8 @@ import { checkInteger } from "../contract/validate.ts";
 export interface Host {
   /** What may be shown of it: `host:port`. */
   readonly label: string;
+  /** The virtual host, decoded. */
+  readonly vhost: string;
   /** Seconds; 0 for none. */
   readonly heartbeat: number;
   readonly connect: Options.Connect;
@@ -50,6 +52,7 @@ function parseHost(url: unknown, index: number, heartbeat: number): Host {
   const anonymous = username === "" && password === "";
   return {
     label: `${hostname}:${port}`,
+    vhost: decode(pathname.slice(1)) || "/",
     heartbeat: seconds,
     external: searchParams.get("auth_mechanism")?.toLowerCase() === "external",
     connect: {

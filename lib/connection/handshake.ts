@@ -75,6 +75,12 @@ export async function handshake(host: Host, options: HandshakeOptions): Promise<
   signal.addEventListener("abort", onAbort);
   try {
     return await Promise.race([result, givenUp]);
+  } catch (error) {
+    // amqplib leaves out what the broker says.
+    if (!(error instanceof Error) || !error.message.startsWith("Expected ConnectionOpenOk")) throw error;
+    const why = `the virtual host "${host.vhost}" does not exist, is down, or the user may not use it`;
+    const text = `Cannot connect to ${host.label}: ${why}`;
+    throw new RpcError("permission_denied", text, { outcome: "not_executed", cause: error });
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", onAbort);

@@ -12,7 +12,7 @@ import { criteria } from "./criteria.ts";
 import { machine } from "./machine.ts";
 import { heapPerCall, measure, PeerFailure } from "./pair.ts";
 import type { Load, QueueKind } from "./peer.ts";
-import { findPika, type PeerInfo, PEERS } from "./peers.ts";
+import { before, findPika, type PeerInfo, PEERS } from "./peers.ts";
 import { plot } from "./plot.ts";
 import { criteriaTable, table, toJson } from "./report.ts";
 import { Results } from "./results.ts";
@@ -21,7 +21,7 @@ import { canDo, IN_FLIGHT, nameOf, QUEUE_KINDS, type Row, rows } from "./rows.ts
 const HELP = `Measure this library beside its peers, on a private broker
 
 Usage: deno task bench [--full] [--json] [--svg FILE] [--rounds N] [--seconds S]
-                       [--peers ID,...] [--in-flight N,...] [--queues KIND,...] [--prefetch N]
+                       [--peers ID,...] [--before FOLDER] [--in-flight N,...] [--queues KIND,...] [--prefetch N]
 
   --full             bodies of 1 KiB and 64 KiB, and 2 and 4 servers as well
   --json             print JSON instead of tables
@@ -29,6 +29,7 @@ Usage: deno task bench [--full] [--json] [--svg FILE] [--rounds N] [--seconds S]
   --rounds N         default 3; every figure is a median over them
   --seconds S        how long each peer is measured in each row and round, default 0.8
   --peers ID,...     only ${PEERS.map(({ id }) => id).join(", ")}
+  --before FOLDER    another checkout of this project, measured beside this one
   --in-flight N,...  only so many calls at once, default ${IN_FLIGHT.join(",")}
   --queues KIND,...  only classic or quorum
   --prefetch N       how many requests every server is given at once, default 500; with 200, servers wait for the
@@ -37,7 +38,7 @@ Usage: deno task bench [--full] [--json] [--svg FILE] [--rounds N] [--seconds S]
 
 The exit code is 1 if a reply was wrong, a peer failed or the floor is no floor`;
 
-const VALUED = ["svg", "rounds", "seconds", "peers", "in-flight", "queues", "prefetch"];
+const VALUED = ["svg", "rounds", "seconds", "peers", "before", "in-flight", "queues", "prefetch"];
 const WARM_UP = 300;
 
 interface Settings {
@@ -76,7 +77,10 @@ function readSettings(): Settings {
     rounds: Math.ceil(positive(values["rounds"] ?? "3", "rounds")),
     prefetch: Math.ceil(positive(values["prefetch"] ?? "500", "prefetch")),
     window: positive(values["seconds"] ?? "0.8", "seconds") * 1_000,
-    peers: choose(values["peers"], PEERS, ({ id }) => id, "peers"),
+    peers: [
+      ...choose(values["peers"], PEERS, ({ id }) => id, "peers"),
+      ...(values["before"] === undefined ? [] : [before(Deno.realPathSync(values["before"]))]),
+    ],
     inFlight: values["in-flight"]?.split(",").map((count) => Math.ceil(positive(count, "in-flight"))) ?? IN_FLIGHT,
     queueKinds: choose(values["queues"], QUEUE_KINDS, (kind) => kind, "queues"),
   };

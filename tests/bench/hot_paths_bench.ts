@@ -6,8 +6,9 @@
 
 import { Buffer } from "node:buffer";
 import { DeadlineTimers } from "../../lib/contract/deadline_timers.ts";
-import { encodePublish } from "../../lib/wire/frames.ts";
-import { CallIds } from "../../lib/client/pending_calls.ts";
+import { encodePublish } from "../../lib/wire/frame_encoder.ts";
+import { requestMessage } from "../../lib/wire/request_message.ts";
+import { callId, CallIds, numberOfCall } from "../../lib/client/call_ids.ts";
 import { text } from "../../lib/rpc.ts";
 
 const codec = text();
@@ -30,7 +31,7 @@ const byId = new Map<string, string>();
 Deno.bench("a call found by the number in its id", { group: "ids", baseline: true }, () => {
   const number = ids.next();
   byNumber.set(number, "");
-  byNumber.delete(ids.numberOf(ids.idOf(number)));
+  byNumber.delete(numberOfCall(callId(ids.prefixOf("rpc_queue"), number)));
 });
 
 Deno.bench("a call found by a UUID", { group: "ids" }, () => {
@@ -53,18 +54,16 @@ Deno.bench("a deadline, on a timer of its own", { group: "deadline" }, () => {
 });
 
 const frames = Buffer.alloc(1024);
-const fields = {
-  exchange: "",
-  routingKey: "rpc_queue",
-  mandatory: true,
-  contentType: "text/plain",
-  deliveryMode: 1,
-  correlationId: ids.idOf(1),
+const place = { channel: 1, frameMax: 131_072 };
+const request = {
+  queue: "rpc_queue",
+  id: callId(ids.prefixOf("rpc_queue"), 1),
   replyTo: "amq.gen-0123456789abcdefABCDEF",
-  expiration: String(TIMEOUT),
-  messageId: ids.idOf(1),
+  contentType: "text/plain",
+  expiration: TIMEOUT,
+  body,
 };
 
 Deno.bench("the frames of a request", () => {
-  encodePublish(frames, 0, 1, fields, body);
+  encodePublish(frames, 0, place, requestMessage(request));
 });

@@ -16,7 +16,7 @@ export interface PeerInfo {
 }
 
 const loadOurs = (replies: "queue" | "direct") => async (): Promise<Peer> =>
-  (await import("./peers/ours.ts")).ours(replies);
+  (await import("./peers/ours.ts")).ours(await import("../../lib/rpc.ts"), replies);
 const loadAmqplib = (noDelay?: true) => async (): Promise<Peer> =>
   (await import("./peers/amqplib.ts")).amqplib(noDelay ? { noDelay } : {});
 const loadRabbitmqClient = (noDelay?: true) => async (): Promise<Peer> =>
@@ -52,6 +52,27 @@ export const PEERS: readonly PeerInfo[] = [
   },
   { id: "pika", label: "pika (Python) as in the tutorial", kind: "plain", atMost: 1 },
 ];
+
+const BEFORE = "before:";
+
+/** This library as it is in another checkout, to be measured beside this one. */
+export function before(folder: string): PeerInfo {
+  return {
+    id: `${BEFORE}${folder}`,
+    label: "this library before",
+    kind: "plain",
+    load: async () => {
+      // The file may lie anywhere, so it is only known when it runs.
+      const library = await import(`file://${folder}/lib/rpc.ts`);
+      return (await import("./peers/ours.ts")).ours(library, "queue");
+    },
+  };
+}
+
+/** The peer of that id. */
+export function findPeer(id: string): PeerInfo | undefined {
+  return id.startsWith(BEFORE) ? before(id.slice(BEFORE.length)) : PEERS.find((info) => info.id === id);
+}
 
 /** Debian's Python has Debian's pika; another one may come first on the PATH. */
 const PYTHONS = ["/usr/bin/python3", "python3"];

@@ -7,7 +7,7 @@
 
 import { type Measured, Meter, type Usage, usage } from "./meter.ts";
 import { type Drive, type Load, WrongReply } from "./peer.ts";
-import { PEERS } from "./peers.ts";
+import { findPeer } from "./peers.ts";
 import type { SoakSaid } from "./soak_worker.ts";
 
 interface Used<When extends string> {
@@ -57,7 +57,7 @@ function fail(error: unknown): void {
 }
 
 async function work(role: string, id: string, load: Load): Promise<void> {
-  const peer = await PEERS.find((info) => info.id === id)?.load?.();
+  const peer = await findPeer(id)?.load?.();
   if (peer === undefined) throw new Error(`There is no peer "${id}"`);
   if (role === "server") await peer.serve(load);
   say({ type: "ready" });

@@ -142,9 +142,9 @@ live("An abort and a passed deadline each publish one cancel with the call's id"
   await using client = await connectClient(url);
   await withChannel(url, async (channel) => {
     const ids: unknown[] = [];
-    await channel.assertExchange("rpc.cancel", "direct", { durable: true });
+    await channel.assertExchange("rpc.control", "direct", { durable: true });
     const { queue: cancels } = await channel.assertQueue("", { exclusive: true });
-    await channel.bindQueue(cancels, "rpc.cancel", queue);
+    await channel.bindQueue(cancels, "rpc.control", queue);
     await channel.consume(cancels, (message) => ids.push(message?.properties.correlationId), { noAck: true });
 
     const controller = new AbortController();
@@ -180,9 +180,9 @@ live("A canceled request that waits in the queue is not started when its turn co
 /** Publishes cancels as another client does. */
 async function publishCancels(url: string, queue: string, cancels: Options.Publish[]): Promise<void> {
   await withChannel(url, async (channel) => {
-    for (const cancel of cancels) channel.publish("rpc.cancel", queue, Buffer.from(""), cancel);
+    for (const cancel of cancels) channel.publish("rpc.control", queue, Buffer.from(""), { type: "cancel", ...cancel });
     // The answer to this comes when all before it has been routed.
-    await channel.checkExchange("rpc.cancel");
+    await channel.checkExchange("rpc.control");
   });
 }
 

@@ -100,7 +100,7 @@ test("A missing cancel exchange costs a client nothing but its cancels", async (
   await using link = relay(broker.port);
   await withChannel(url, async (channel) => {
     await channel.assertQueue(queue);
-    await channel.deleteExchange("rpc.cancel");
+    await channel.deleteExchange("rpc.control");
   });
   const events = listen<ClientEvent>();
   await using client = await RpcClient.connect(at(link.port), { onEvent: events.onEvent });
@@ -122,7 +122,7 @@ test("A server whose cancel queue is deleted hears cancels again", async ({ brok
     return n;
   });
   const bound = `[binary_to_list(N) || {binding, _, _, {resource, _, queue, N}, _} <- ` +
-    `rabbit_binding:list_for_source(rabbit_misc:r(<<"/">>, exchange, <<"rpc.cancel">>)), N =/= <<"${queue}">>]`;
+    `rabbit_binding:list_for_source(rabbit_misc:r(<<"/">>, exchange, <<"rpc.control">>)), N =/= <<"${queue}">>]`;
   const cancelQueues = async (): Promise<string[]> =>
     Array.from((await broker.eval(bound)).matchAll(/amq\.gen-[\w-]+/g), String);
   const [cancelQueue = ""] = await waitFor("the cancel queue is bound", cancelQueues);

@@ -1,7 +1,5 @@
-import type { ChannelModel } from "amqplib";
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { type ClientEvent, RpcClient, type RpcClientOptions, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
-import { socketOf } from "../../lib/connection/handshake.ts";
 import { admit, at, closeConnections, double, lab, listen, refuse, SOON } from "../support/lab.ts";
 import { queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
 import { failure } from "../support/pair.ts";
@@ -123,12 +121,3 @@ for (const side of ["client", "server"]) {
     assertEquals([exitCode, signal, printed], [0, null, "connected\nclosed\n"]);
   });
 }
-
-Deno.test("socketOf() gives nothing where amqplib has no socket to give", () => {
-  const models: readonly unknown[] = [
-    { connection: {} },
-    { connection: { stream: undefined } },
-    { connection: { stream: { write() {} } } },
-  ];
-  for (const model of models) assertEquals(socketOf(model as ChannelModel), undefined);
-});

@@ -1,9 +1,16 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { type ClientEvent, integer, procedure, RpcClient, RpcServer } from "../../lib/rpc.ts";
+import { type ClientEvent, integer, procedure, RpcClient, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
 import { live, waitFor } from "../support/live.ts";
+import { gated } from "../support/pair.ts";
 
-/** A link on which the broker goes on to speak, and stops to listen: as RabbitMQ 3.10 can be left by a deleted queue. */
-function deafLink(port: number): { readonly port: number; deafen(): void; close(): Promise<void> } {
+/** A heartbeat, as a frame. */
+const HEARTBEAT = Uint8Array.of(8, 0, 0, 0, 0, 0, 0, 0xce);
+
+/**
+ * A link on which the broker goes on sending, and stops reading all but heartbeats: RabbitMQ 3.10 can come to that when
+ * a queue is deleted.
+ */
+function deafLink(port: number): { readonly port: number; deafen(): void } & AsyncDisposable {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const sockets = new Set<Deno.TcpConn>();
   const deaf = new Set<Deno.TcpConn>();
@@ -11,7 +18,8 @@ function deafLink(port: number): { readonly port: number; deafen(): void; close(
     const buffer = new Uint8Array(65_536);
     try {
       for (let size = await from.read(buffer); size !== null; size = await from.read(buffer)) {
-        for (let sent = 0; heard() && sent < size;) sent += await to.write(buffer.subarray(sent, size));
+        const bytes = heard() ? buffer.subarray(0, size) : HEARTBEAT;
+        for (let sent = 0; sent < bytes.length;) sent += await to.write(bytes.subarray(sent));
       }
     } catch {
       // Closed by either end.
@@ -33,7 +41,7 @@ function deafLink(port: number): { readonly port: number; deafen(): void; close(
     deafen: () => {
       for (const socket of sockets) deaf.add(socket);
     },
-    async close() {
+    async [Symbol.asyncDispose]() {
       listener.close();
       for (const socket of sockets) if (sockets.delete(socket)) socket.close();
       await Promise.all([accepting, ...joined]);
@@ -41,30 +49,45 @@ function deafLink(port: number): { readonly port: number; deafen(): void; close(
   };
 }
 
-live(
-  "A link on which nothing is confirmed any more is given up, and idempotent calls get their result",
-  async ({ url, queue }) => {
-    const double = procedure({ queue, queueType: "classic", request: integer(), reply: integer(), idempotent: true });
-    await using server = await RpcServer.connect(url);
-    await server.serve(double, (n) => 2 * n);
-    const link = deafLink(Number(new URL(url).port || 5672));
-    const through = new URL(url);
-    through.port = String(link.port);
-    // So that it is the watch that notices, and not a heartbeat.
-    through.searchParams.set("heartbeat", "60");
-    const events: ClientEvent[] = [];
-    {
-      await using client = await RpcClient.connect(through.href, {
-        heartbeat: 1,
-        onEvent: (event) => events.push(event),
-      });
-      assertEquals(await client.call(double, 1), 2);
-      link.deafen();
-      assertEquals(await client.call(double, 2, { timeout: 20_000 }), 4);
-      await waitFor("it has connected again", () => events.filter(({ type }) => type === "connected").length === 2);
-      const lost = events.find((event) => event.type === "disconnected");
-      assertStringIncludes(String(lost?.type === "disconnected" && lost.error.message), "confirmed nothing");
-    }
-    await link.close();
-  },
-);
+function through(url: string, port: number): string {
+  const changed = new URL(url);
+  changed.port = String(port);
+  changed.searchParams.set("heartbeat", "1");
+  return changed.href;
+}
+
+/** Waits until a link that was given up is made again, and says why it was given up. */
+async function whyReconnected(events: readonly (ClientEvent | ServerEvent)[]): Promise<string> {
+  await waitFor("it has connected again", () => events.filter(({ type }) => type === "connected").length === 2, 20_000);
+  const lost = events.find((event) => event.type === "disconnected");
+  return String(lost?.type === "disconnected" && lost.error.message);
+}
+
+live("A client gives up a link on which nothing is confirmed any more, and sends again", async ({ url, queue }) => {
+  const double = procedure({ queue, queueType: "classic", request: integer(), reply: integer(), idempotent: true });
+  await using server = await RpcServer.connect(url);
+  await server.serve(double, (n) => 2 * n);
+  await using link = deafLink(Number(new URL(url).port || 5672));
+  const events: ClientEvent[] = [];
+  await using client = await RpcClient.connect(through(url, link.port), { onEvent: (event) => events.push(event) });
+  assertEquals(await client.call(double, 1), 2);
+  link.deafen();
+  assertEquals(await client.call(double, 2, { timeout: 20_000 }), 4);
+  assertStringIncludes(await whyReconnected(events), "confirmed nothing");
+});
+
+live("A server gives up a link on which nothing is confirmed any more, and replies again", async ({ url, queue }) => {
+  const double = procedure({ queue, queueType: "classic", request: integer(), reply: integer() });
+  await using link = deafLink(Number(new URL(url).port || 5672));
+  const events: ServerEvent[] = [];
+  const work = gated();
+  await using server = await RpcServer.connect(through(url, link.port), { onEvent: (event) => events.push(event) });
+  await server.serve(double, work.handler);
+  await using client = await RpcClient.connect(url);
+  const calling = client.call(double, 2, { timeout: 20_000 });
+  await work.started;
+  link.deafen();
+  work.release();
+  assertEquals(await calling, 4);
+  assertStringIncludes(await whyReconnected(events), "confirmed nothing");
+});

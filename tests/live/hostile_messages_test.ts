@@ -159,7 +159,7 @@ for (
     await using _served = await besideGoodClient(url, queue, (channel, n) => {
       const message = { routingKey: queue, correlationId: `${n}`, headers, body: "1" };
       publishRawTable(channel, message);
-      publishRawTable(channel, { ...message, exchange: "rpc.cancel" });
+      publishRawTable(channel, { ...message, exchange: "rpc.control" });
     });
   });
 

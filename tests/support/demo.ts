@@ -10,29 +10,37 @@ import { ensureRabbitMQ, runScript } from "./install.ts";
 /** What the server prints when it consumes. */
 const READY = "[x] Awaiting RPC requests";
 
+/** What the client prints last. */
+const RESULT = " [.] Got";
+
 interface Server extends AsyncDisposable {
   /** Settles when the server serves, or has ended instead. */
   readonly ready: Promise<boolean>;
 }
 
-function command(args: string[], url: string, signal: AbortSignal, stdout: "piped" | "inherit"): Deno.Command {
+function command(args: string[], url: string, signal: AbortSignal): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--allow-net", "--allow-env", ...args],
+    // Without --quiet Deno's download bar erases on a terminal what the script has printed.
+    args: ["run", "--quiet", "--allow-net", "--allow-env", ...args],
     cwd: new URL("../../", import.meta.url),
     env: { AMQP_URL: url },
     stdin: "null",
-    stdout,
+    stdout: "piped",
     signal,
   });
 }
 
+async function print(text: string): Promise<void> {
+  await Deno.stdout.write(new TextEncoder().encode(text));
+}
+
 function startServer(url: string, signal: AbortSignal): Server {
-  const child = command(["server.ts"], url, signal, "piped").spawn();
+  const child = command(["server.ts"], url, signal).spawn();
   const { promise: ready, resolve } = Promise.withResolvers<boolean>();
   async function pass(): Promise<void> {
     let seen = "";
     for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
-      await Deno.stdout.write(new TextEncoder().encode(text));
+      await print(text);
       seen += text;
       if (seen.includes(READY)) resolve(true);
     }
@@ -52,10 +60,30 @@ function startServer(url: string, signal: AbortSignal): Server {
   };
 }
 
+/** Runs the client; prints what it prints, and gives its exit code and the result, which is not printed yet. */
+async function runClient(url: string, signal: AbortSignal): Promise<{ code: number; result: string }> {
+  const child = command(["client.ts", "30"], url, signal).spawn();
+  let seen = "";
+  let printed = 0;
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    seen += text;
+    const end = seen.includes(RESULT) ? seen.indexOf(RESULT) : seen.length;
+    await print(seen.slice(printed, end));
+    printed = end;
+  }
+  return { code: (await child.status).code, result: seen.slice(printed) };
+}
+
 async function callServer(url: string, stop: AbortSignal): Promise<number> {
-  await using server = startServer(url, stop);
-  if (!await server.ready) return 1;
-  return (await command(["client.ts", "30"], url, stop, "inherit").spawn().status).code;
+  let code = 1;
+  let result = "";
+  {
+    await using server = startServer(url, stop);
+    if (await server.ready) ({ code, result } = await runClient(url, stop));
+  }
+  // Not before the server has ended: what it prints comes through a pipe of its own, and may come later.
+  await print(result);
+  return code;
 }
 
 async function demo(stop: AbortSignal): Promise<number> {

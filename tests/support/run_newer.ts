@@ -56,7 +56,7 @@ async function main(): Promise<void> {
   if (mounted) await run("mount", "-t", "proc", "proc", `${root}/proc`);
   try {
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--allow-all", new URL("run_tests.ts", import.meta.url).pathname, ...args],
+      args: ["run", "--quiet", "--allow-all", new URL("run_tests.ts", import.meta.url).pathname, ...args],
       env: { RABBITMQ_ROOT: root },
       stdin: "null",
     }).spawn();

@@ -21,16 +21,26 @@ export interface Script extends AsyncDisposable {
   ended(): Promise<Ended>;
 }
 
+/** Output without colours: FORCE_COLOR, which tests inherit from whoever runs them, would beat NO_COLOR. */
+export const PLAIN = { NO_COLOR: "1", FORCE_COLOR: "" } as const;
+
 /** The arguments that run one of this project's scripts with this Deno. */
 export function denoArgs(script: string, ...args: string[]): string[] {
   const path = new URL(`../../${script}`, import.meta.url).pathname;
   return [Deno.execPath(), "run", "--quiet", "--allow-net", "--allow-env", path, ...args];
 }
 
-/** Starts a program; disposing of it kills it if it still runs. */
+/** Starts a program in the project's folder, without colours; disposing of it kills it if it still runs. */
 export function start(command: string[], env: Record<string, string> = {}): Script {
   const [program = "", ...args] = command;
-  const child = new Deno.Command(program, { args, env, stdin: "null", stdout: "piped", stderr: "piped" }).spawn();
+  const child = new Deno.Command(program, {
+    args,
+    cwd: new URL("../../", import.meta.url),
+    env: { ...PLAIN, ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
   const output = { stdout: "", stderr: "" };
   let changed = Promise.withResolvers<void>();
   let over = false;

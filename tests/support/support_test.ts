@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { answers, Broker } from "./broker.ts";
 import { deleteQueue, live, plainCall, publishRaw, queueInfo, relay, waitFor, withChannel } from "./live.ts";
+import { PLAIN } from "./script.ts";
 
 function isAlive(pid: number): boolean {
   try {
@@ -78,7 +79,7 @@ live("Broker keeps its data when it is killed, and leaves nothing behind when di
 live("Broker dies with a process that is killed", { run: true }, async () => {
   const module = new URL("broker.ts", import.meta.url).href;
   const code = `import { Broker } from "${module}"; const { pid, url } = await Broker.start(); console.log(pid, url);`;
-  const child = new Deno.Command(Deno.execPath(), { args: ["eval", code], stdout: "piped" }).spawn();
+  const child = new Deno.Command(Deno.execPath(), { args: ["eval", code], env: PLAIN, stdout: "piped" }).spawn();
   const { value } = await child.stdout.pipeThrough(new TextDecoderStream()).getReader().read();
   const [, pid, url] = /^(\d+) (\S+)\n/.exec(value ?? "") ?? [];
   assert(url !== undefined && await answers(url));
@@ -91,7 +92,7 @@ live("Broker dies with a process that is killed", { run: true }, async () => {
 live("Without network permission live tests are ignored, with the command that runs them", { run: true }, async () => {
   const { code, stdout } = await new Deno.Command(Deno.execPath(), {
     args: ["test", "--no-check", import.meta.filename ?? ""],
-    env: { NO_COLOR: "1" },
+    env: PLAIN,
     stdin: "null",
     stderr: "null",
   }).output();

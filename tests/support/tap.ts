@@ -10,7 +10,7 @@ import { through } from "./pair.ts";
 export interface Tap extends AsyncDisposable {
   /** Where to connect. */
   readonly url: string;
-  /** The methods so far: `channel.open`, `basic.publish rpc.cancel/queue`; heartbeats and contents are none. */
+  /** The methods so far: `channel.open`, `basic.publish rpc.control/queue`; heartbeats and contents are none. */
   readonly methods: string[];
 }
 

@@ -1,12 +1,11 @@
-import { type Procedure, procedure, RpcClient, RpcServer, text } from "../../../lib/rpc.ts";
+import type * as rpc from "../../../lib/rpc.ts";
 import { closedLoop, type Load, type Peer } from "../peer.ts";
 
-function echo({ queue, queueKind }: Load): Procedure<string, string, string, string> {
-  return procedure({ queue, queueType: queueKind, request: text(), reply: text() });
-}
-
 /** This library, all guarantees on. */
-export function ours(replies: "queue" | "direct"): Peer {
+export function ours({ procedure, RpcClient, RpcServer, text }: typeof rpc, replies: "queue" | "direct"): Peer {
+  function echo({ queue, queueKind }: Load): rpc.Procedure<string, string, string, string> {
+    return procedure({ queue, queueType: queueKind, request: text(), reply: text() });
+  }
   return {
     async serve(load) {
       const server = await RpcServer.connect(load.url);
