@@ -18,7 +18,6 @@ function closed(what: string, code: number, text: string): Error {
 }
 
 const REFUSED = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN";
-const VHOST = "NOT_ALLOWED - vhost no/such not found";
 
 const MEANINGS: readonly (readonly [string, unknown, RpcCode, string])[] = [
   ["a refused login", closed("Connection", 403, REFUSED), "permission_denied", REFUSED],
@@ -34,25 +33,6 @@ const MEANINGS: readonly (readonly [string, unknown, RpcCode, string])[] = [
     new Error("Handshake terminated by server: 403 (ACCESS-REFUSED)"),
     "unauthenticated",
     "Handshake terminated by server: 403 (ACCESS-REFUSED)",
-  ],
-  ["a missing virtual host", new Error(VHOST), "not_found", VHOST],
-  [
-    "a virtual host without access",
-    new Error("NOT_ALLOWED - access to vhost 'a' refused for user 'u'"),
-    "permission_denied",
-    "NOT_ALLOWED - access to vhost 'a' refused for user 'u'",
-  ],
-  [
-    "a virtual host that is down",
-    new Error("NOT_ALLOWED - vhost 'a' is down"),
-    "permission_denied",
-    "NOT_ALLOWED - vhost 'a' is down",
-  ],
-  [
-    "a handshake that does not open",
-    new Error('Expected ConnectionOpenOk; got <ConnectionClose channel:0> with message "x"'),
-    "permission_denied",
-    "the virtual host does not exist, or the user may not use it",
   ],
   [
     "a missing mechanism",
