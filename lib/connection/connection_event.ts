@@ -1,5 +1,5 @@
 import type { RpcError } from "../contract/errors.ts";
-import { LogThrottle } from "../contract/log_throttle.ts";
+import { LogThrottle } from "./log_throttle.ts";
 import { printable } from "../contract/printable.ts";
 
 /** What happens to a connection. */

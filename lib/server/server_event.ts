@@ -1,4 +1,4 @@
-import { LogThrottle } from "../contract/log_throttle.ts";
+import { LogThrottle } from "../connection/log_throttle.ts";
 import { printable, printableError } from "../contract/printable.ts";
 import { type ConnectionEvent, logConnectionEvent } from "../connection/connection_event.ts";
 
