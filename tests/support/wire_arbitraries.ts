@@ -11,7 +11,7 @@ import { entry, long } from "./wire.ts";
 
 /** Optional fields of a record: absent as often as not. */
 function maybe<T>(values: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> {
-  return fc.option(values, { nil: undefined, freq: 1 });
+  return fc.option(values, { nil: undefined, freq: 2 });
 }
 
 function fromCodes(codes: readonly number[]): string {
