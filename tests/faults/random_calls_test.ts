@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
 import { type CallOptions, procedure, type RpcClient, RpcError, type RpcOutcome } from "../../lib/rpc.ts";
 import { deleteQueue, live, queueInfo, relay, waitFor } from "../support/live.ts";
-import { connectClient, failure, heard, portOf, sleep, texts, through, watchListeners } from "../support/pair.ts";
+import { connectClient, failure, heard, portOf, sleep, texts, through } from "../support/pair.ts";
 import {
   type Act,
   ACTS,
@@ -14,43 +14,13 @@ import {
   STATUS,
   type Task,
 } from "../support/property_server.ts";
+import { Random } from "../support/random.ts";
+import { watchListeners } from "../support/watch_listeners.ts";
 
 const CALLS = 2_000;
 const IN_FLIGHT = 40;
 /** How much longer than its work a call may take on a loaded machine, where nothing fails, in ms. */
 const SLACK = 2_000;
-
-/** Random numbers that a seed repeats (mulberry32). */
-class Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed;
-  }
-
-  /** From 0 up to 1. */
-  next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0;
-    let t = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  }
-
-  /** An integer from `min` to `max`. */
-  integer(min: number, max: number): number {
-    return min + Math.floor(this.next() * (max - min + 1));
-  }
-
-  /** True, with a probability of `percent`. */
-  chance(percent: number): boolean {
-    return this.next() * 100 < percent;
-  }
-
-  /** One of several. */
-  pick<T>(values: readonly T[]): T {
-    return values[this.integer(0, values.length - 1)] as T;
-  }
-}
 
 /** What one call sends. */
 type Kind = "a task" | "no task" | "no JSON" | "what has no encoding" | "a task to a missing queue";

@@ -17,9 +17,9 @@ import {
   texts,
   through,
   told,
-  watchListeners,
 } from "../support/pair.ts";
 import { tap } from "../support/tap.ts";
+import { watchListeners } from "../support/watch_listeners.ts";
 
 /** A handler that notes which requests run, and how each ends. */
 class Work {

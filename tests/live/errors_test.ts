@@ -1,17 +1,8 @@
 import { assert, assertEquals, assertFalse, assertMatch, assertNotEquals } from "@std/assert";
-import {
-  bytes,
-  type Codec,
-  integer,
-  json,
-  type Procedure,
-  procedure,
-  RpcError,
-  type RpcErrorOptions,
-  text,
-} from "../../lib/rpc.ts";
+import { bytes, type Codec, integer, json, type Procedure, procedure, RpcError, text } from "../../lib/rpc.ts";
 import { live, plainCall } from "../support/live.ts";
 import { connectClient, failure, pair, plainServer, startServer, texts, told } from "../support/pair.ts";
+import { consoleErrors } from "../support/console_errors.ts";
 import { tap } from "../support/tap.ts";
 
 live("RpcClient.call() rejects with the code, message and details that the handler threw", async ({ url, queue }) => {
@@ -79,18 +70,8 @@ live("Two errors that are kept to the server have two ids", async ({ url, queue 
   assertNotEquals(first.id, second.id);
 });
 
-/** What is written to `console.error` until it is disposed of. */
-function errorLog(): Disposable & { readonly lines: string[] } {
-  const { error } = console;
-  const lines: string[] = [];
-  console.error = (...values: unknown[]) => {
-    lines.push(values.map((value) => typeof value === "string" ? value : Deno.inspect(value)).join(" "));
-  };
-  return { lines, [Symbol.dispose]: () => console.error = error };
-}
-
 live("A server without onEvent logs the id of an unknown exception beside its stack", async ({ url, queue }) => {
-  using log = errorLog();
+  using log = consoleErrors();
   const options = { onEvent: undefined } as unknown as { onEvent: () => void };
   await using _server = await startServer(url, texts(queue), function failing(): string {
     throw new Error("the reason");
@@ -282,18 +263,4 @@ live("A caller gets internal, not_executed when the request's codec throws anyth
   const { code, outcome, id } = error as Record<string, unknown>;
   assertEquals([code, outcome, typeof id, runs], ["internal", "not_executed", "string", 0]);
   assertFalse(JSON.stringify(error).includes("secret"));
-});
-
-Deno.test("RpcError keeps what it is given", () => {
-  const options: RpcErrorOptions = { outcome: "executed", details: [1], cause: "why", id: "42" };
-  const error = new RpcError("aborted", "Cannot do it", options);
-  assert(error instanceof Error);
-  const { name, code, message, outcome, details, cause, id } = error;
-  assertEquals({ name, code, message, outcome, details, cause, id }, {
-    name: "RpcError",
-    code: "aborted",
-    message: "Cannot do it",
-    ...options,
-  });
-  assertEquals(new RpcError("aborted", "").outcome, "unknown");
 });

@@ -2,6 +2,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { ConsumeMessage, Options } from "amqplib";
 import { bytes, type Codec, integer, json, procedure, RpcError, RpcServer, text } from "../../lib/rpc.ts";
+import { consoleErrors } from "../support/console_errors.ts";
 import { live, plainCall, queueInfo, waitFor, withChannel } from "../support/live.ts";
 import {
   aborted,
@@ -235,7 +236,7 @@ live("A request that nobody can be answered for is rejected, and the server live
 });
 
 live("A listener of events that throws disturbs neither calls nor requests", async ({ url, queue }) => {
-  using _log = silence();
+  using _errors = consoleErrors();
   const onEvent = (): void => {
     throw new Error("The listener is broken");
   };
@@ -254,13 +255,6 @@ live("A listener of events that throws disturbs neither calls nor requests", asy
   assert(error instanceof RpcError);
   assertEquals(error.code, "internal");
 });
-
-/** Keeps what the library says of broken listeners out of the test's output. */
-function silence(): Disposable {
-  const { error } = console;
-  console.error = () => {};
-  return { [Symbol.dispose]: () => console.error = error };
-}
 
 live("Nothing is sent of what a handler gives that was told to stop at the deadline", async ({ url, queue }) => {
   const { setTimeout } = globalThis;

@@ -1,15 +1,5 @@
-import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes, assertThrows } from "@std/assert";
-import {
-  integer,
-  type Procedure,
-  procedure,
-  type ProcedureOptions,
-  type QueueType,
-  RpcClient,
-  RpcError,
-  RpcServer,
-  type ServerEvent,
-} from "../../lib/rpc.ts";
+import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncludes } from "@std/assert";
+import { type Procedure, type QueueType, RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
 import type { Broker } from "../support/broker.ts";
 import { double, held, lab, listen } from "../support/lab.ts";
 import { publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
@@ -224,31 +214,3 @@ test("A deleted queue is declared again with its limits", async ({ broker, url, 
   assertEquals(await properties(broker, queue), before);
   assertEquals(events.of("adopted_queue").length, 0);
 });
-
-type Options = Partial<ProcedureOptions<number, number, number, number>>;
-
-const WRONG: readonly (readonly [Record<string, unknown>, typeof TypeError | typeof RangeError, string])[] = [
-  [{ maxLength: 0 }, RangeError, "'maxLength'"],
-  [{ maxLength: 4_294_967_296 }, RangeError, "'maxLength'"],
-  [{ maxLength: 1.5 }, RangeError, "'maxLength'"],
-  [{ maxLength: "1" }, TypeError, "'maxLength'"],
-  [{ messageTtl: 0 }, RangeError, "'messageTtl'"],
-  [{ messageTtl: NaN }, RangeError, "'messageTtl'"],
-  [{ messageTtl: null }, TypeError, "'messageTtl'"],
-  [{ deadLetterExchange: 5 }, TypeError, "'deadLetterExchange'"],
-  [{ deadLetterExchange: "", deadLetterRoutingKey: 5 }, TypeError, "'deadLetterRoutingKey'"],
-  [{ deadLetterRoutingKey: "dead" }, TypeError, "'deadLetterExchange'"],
-  [{ deadLetterExchange: "x".repeat(256) }, RangeError, "'deadLetterExchange'"],
-  [{ deadLetterExchange: "", deadLetterRoutingKey: "ü".repeat(128) }, RangeError, "'deadLetterRoutingKey'"],
-  [{ queueType: "lazy" }, TypeError, "'queueType'"],
-  [{ maxDeliveries: 0 }, RangeError, "'maxDeliveries'"],
-  [{ maxDeliveries: 1001 }, RangeError, "'maxDeliveries'"],
-  [{ idempotent: "yes" }, TypeError, "'idempotent'"],
-];
-
-for (const [options, kind, name] of WRONG) {
-  Deno.test(`procedure() refuses ${Deno.inspect(options, { strAbbreviateSize: 20 })}`, () => {
-    const base = { queue: "q", request: integer(), reply: integer() };
-    assertThrows(() => procedure({ ...base, ...options as Options }), kind, name);
-  });
-}

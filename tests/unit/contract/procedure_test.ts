@@ -1,0 +1,152 @@
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
+import { integer, MAX_BODY_BYTES, text } from "../../../lib/contract/codec.ts";
+import { procedure, type ProcedureOptions, queueArguments } from "../../../lib/contract/procedure.ts";
+
+const BASE = { queue: "q", request: integer(), reply: text() };
+
+/** Defines a procedure with options that the type checker would refuse. */
+function define(options: Readonly<Record<string, unknown>>): unknown {
+  return procedure({ ...BASE, ...options } as unknown as ProcedureOptions<number, number, string, string>);
+}
+
+Deno.test("procedure() fills in what is not given", () => {
+  assertEquals(procedure(BASE), {
+    ...BASE,
+    queueType: "quorum",
+    maxLength: undefined,
+    messageTtl: undefined,
+    deadLetterExchange: undefined,
+    deadLetterRoutingKey: undefined,
+    idempotent: undefined,
+    maxDeliveries: 10,
+  });
+});
+
+Deno.test("procedure() keeps what is given", () => {
+  const options = {
+    ...BASE,
+    queueType: "classic",
+    maxLength: 1,
+    messageTtl: 2,
+    deadLetterExchange: "dlx",
+    deadLetterRoutingKey: "dead",
+    idempotent: false,
+    maxDeliveries: 3,
+  } as const;
+  const defined = procedure(options);
+  assertEquals(defined, options);
+  assertStrictEquals(defined.request, options.request);
+});
+
+const TAKEN: readonly Readonly<Record<string, unknown>>[] = [
+  { queueType: "quorum" },
+  { queueType: "classic" },
+  { queueType: "transient" },
+  { idempotent: true },
+  { idempotent: false },
+  { idempotent: undefined },
+  { maxDeliveries: 1 },
+  { maxDeliveries: 1_000 },
+  { maxLength: 1 },
+  { maxLength: 4_294_967_295 },
+  { maxLength: undefined },
+  { messageTtl: 1 },
+  { messageTtl: 4_294_967_295 },
+  { deadLetterExchange: "" },
+  { deadLetterExchange: "x".repeat(255) },
+  { deadLetterExchange: "", deadLetterRoutingKey: "" },
+  { deadLetterExchange: "", deadLetterRoutingKey: "x".repeat(255) },
+  { request: { ...integer(), maxBytes: 1 } },
+  { reply: { ...text(), maxBytes: MAX_BODY_BYTES } },
+  { reply: { ...text(), contentType: "" } },
+  { reply: { ...text(), contentType: "x".repeat(255) } },
+];
+
+for (const options of TAKEN) {
+  Deno.test(`procedure() takes ${Deno.inspect(options, { strAbbreviateSize: 20, depth: 1 })}`, () => {
+    assertEquals(define(options), { ...procedure(BASE), ...options });
+  });
+}
+
+const REFUSED: readonly (readonly [Readonly<Record<string, unknown>>, typeof TypeError | typeof RangeError, string])[] =
+  [
+    [{ queue: "" }, RangeError, "'queue' must have 1 to 255 bytes"],
+    [{ queue: 5 }, TypeError, "'queue' must be a string"],
+    [{ queue: "amq.x" }, RangeError, "'queue' must not start with"],
+    [{ queueType: "lazy" }, TypeError, "'queueType' must be one of quorum, classic, transient, got lazy"],
+    [{ queueType: "toString" }, TypeError, "'queueType' must be one of"],
+    [{ idempotent: "yes" }, TypeError, "'idempotent' must be true, false or absent, got yes"],
+    [{ idempotent: null }, TypeError, "'idempotent' must be true, false or absent, got null"],
+    [{ maxDeliveries: 0 }, RangeError, "'maxDeliveries' must be an integer between 1 and 1000, got 0"],
+    [{ maxDeliveries: 1_001 }, RangeError, "'maxDeliveries' must be an integer between 1 and 1000, got 1001"],
+    [{ maxDeliveries: "1" }, TypeError, "'maxDeliveries' must be a number"],
+    [{ maxLength: 0 }, RangeError, "'maxLength' must be an integer between 1 and 4294967295, got 0"],
+    [{ maxLength: 4_294_967_296 }, RangeError, "'maxLength' must be an integer between 1 and 4294967295"],
+    [{ maxLength: 1.5 }, RangeError, "'maxLength'"],
+    [{ maxLength: "1" }, TypeError, "'maxLength' must be a number"],
+    [{ messageTtl: 0 }, RangeError, "'messageTtl' must be an integer between 1 and 4294967295, got 0"],
+    [{ messageTtl: 4_294_967_296 }, RangeError, "'messageTtl'"],
+    [{ messageTtl: NaN }, RangeError, "'messageTtl'"],
+    [{ messageTtl: null }, TypeError, "'messageTtl' must be a number"],
+    [{ deadLetterExchange: 5 }, TypeError, "'deadLetterExchange' must be a string, got number"],
+    [{ deadLetterExchange: "x".repeat(256) }, RangeError, "'deadLetterExchange' must have at most 255 bytes"],
+    [
+      { deadLetterExchange: "", deadLetterRoutingKey: 5 },
+      TypeError,
+      "'deadLetterRoutingKey' must be a string, got number",
+    ],
+    [{ deadLetterExchange: "", deadLetterRoutingKey: "ü".repeat(128) }, RangeError, "'deadLetterRoutingKey'"],
+    [{ deadLetterRoutingKey: "dead" }, TypeError, "'deadLetterRoutingKey' needs 'deadLetterExchange'"],
+    ...(["request", "reply"] as const).flatMap((side) =>
+      ([
+        [undefined, "must be a codec such as text() or json(schema)"],
+        [null, "must be a codec"],
+        [{ ...text(), encode: undefined }, "must be a codec"],
+        [{ ...text(), decode: "decode" }, "must be a codec"],
+      ] as const).map(([codec, why]) => [{ [side]: codec }, TypeError, `'${side}' ${why}`] as const)
+    ),
+    ...(["request", "reply"] as const).flatMap((side) => [
+      [
+        { [side]: { ...text(), contentType: 5 } },
+        TypeError,
+        `'${side}.contentType' must be a string of at most 255 bytes`,
+      ] as const,
+      [{ [side]: { ...text(), contentType: "x".repeat(256) } }, TypeError, `'${side}.contentType' must be`] as const,
+      [{ [side]: { ...text(), contentType: "ü".repeat(128) } }, TypeError, `'${side}.contentType' must be`] as const,
+      [
+        { [side]: { ...text(), maxBytes: 0 } },
+        RangeError,
+        `'${side}.maxBytes' must be an integer between 1 and`,
+      ] as const,
+      [{ [side]: { ...text(), maxBytes: MAX_BODY_BYTES + 1 } }, RangeError, `and ${MAX_BODY_BYTES}, got`] as const,
+      [{ [side]: { ...text(), maxBytes: undefined } }, TypeError, `'${side}.maxBytes' must be a number`] as const,
+    ]),
+  ];
+
+for (const [options, kind, text] of REFUSED) {
+  Deno.test(`procedure() refuses ${Deno.inspect(options, { strAbbreviateSize: 20, depth: 2 })}`, () => {
+    const { message } = assertThrows(() => define(options), kind, text);
+    assertEquals(message.startsWith("Cannot define procedure: "), true, message);
+  });
+}
+
+Deno.test("queueArguments() has the type of the queue alone where nothing is limited", () => {
+  assertEquals(queueArguments(procedure({ ...BASE, queueType: "quorum" })), { "x-queue-type": "quorum" });
+  assertEquals(queueArguments(procedure({ ...BASE, queueType: "classic" })), { "x-queue-type": "classic" });
+});
+
+Deno.test("queueArguments() of a transient queue are none, as old tutorials declare it", () => {
+  assertEquals(queueArguments(procedure({ ...BASE, queueType: "transient" })), {});
+});
+
+Deno.test("queueArguments() has every limit that is set, the empty exchange too, and refuses what is too much", () => {
+  const limits = { maxLength: 7, messageTtl: 60_000, deadLetterExchange: "", deadLetterRoutingKey: "dead" };
+  assertEquals(queueArguments(procedure({ ...BASE, ...limits })), {
+    "x-queue-type": "quorum",
+    "x-max-length": 7,
+    "x-overflow": "reject-publish",
+    "x-message-ttl": 60_000,
+    "x-dead-letter-exchange": "",
+    "x-dead-letter-routing-key": "dead",
+  });
+});

@@ -1,0 +1,103 @@
+import { assertEquals } from "@std/assert";
+import { StallDetector } from "../../../lib/server/stall_detector.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
+
+/** A detector that has been watching for a second. */
+function watching(): { readonly clock: FakeClock; readonly detector: StallDetector } & Disposable {
+  const clock = new FakeClock(10_000);
+  const detector = new StallDetector();
+  detector.start();
+  clock.advance(1_000);
+  return {
+    clock,
+    detector,
+    [Symbol.dispose]() {
+      detector.stop();
+      clock[Symbol.dispose]();
+    },
+  };
+}
+
+Deno.test("StallDetector says now where nothing was held up", () => {
+  using site = watching();
+  assertEquals(site.detector.arrivedAfter(), 11_000);
+  site.clock.advance(50);
+  assertEquals(site.detector.arrivedAfter(), 11_050);
+});
+
+Deno.test("StallDetector says when the stall began, to what is read before its timer runs", () => {
+  using site = watching();
+  site.clock.stall(500);
+  assertEquals(site.detector.arrivedAfter(), 11_000);
+});
+
+Deno.test("StallDetector says when the stall began, to what is read after its timer has run", () => {
+  using site = watching();
+  site.clock.stall(500);
+  site.clock.advance(0);
+  assertEquals(site.detector.arrivedAfter(), 11_000);
+});
+
+Deno.test("StallDetector takes what is read within 100 ms after a stall for what came during it", () => {
+  using site = watching();
+  site.clock.stall(500);
+  site.clock.advance(99);
+  assertEquals(site.detector.arrivedAfter(), 11_000);
+  site.clock.advance(1);
+  assertEquals(site.detector.arrivedAfter(), 11_600);
+});
+
+Deno.test("StallDetector takes a timer that is 200 ms late for no stall, and one that is later for one", () => {
+  for (const [late, wanted] of [[200, 11_200], [201, 11_000]] as const) {
+    using site = watching();
+    site.clock.stall(late);
+    assertEquals(site.detector.arrivedAfter(), wanted);
+    site.clock.advance(0);
+    assertEquals(site.detector.arrivedAfter(), wanted);
+  }
+});
+
+Deno.test("StallDetector notices a stall by its timer alone, and tells of it once it has ended", () => {
+  using site = watching();
+  site.clock.stall(300);
+  site.clock.advance(50);
+  assertEquals(site.detector.arrivedAfter(), 11_000);
+});
+
+Deno.test("StallDetector tells of the last of two stalls", () => {
+  using site = watching();
+  site.clock.stall(500);
+  site.clock.advance(1_000);
+  site.clock.stall(300);
+  assertEquals(site.detector.arrivedAfter(), 12_500);
+});
+
+Deno.test("StallDetector starts with the time at which it is started", () => {
+  using _clock = new FakeClock(10_000);
+  const detector = new StallDetector();
+  detector.start();
+  assertEquals(detector.arrivedAfter(), 10_000);
+  detector.stop();
+});
+
+Deno.test("StallDetector has one timer, every 100 ms, that keeps no process alive", () => {
+  using clock = new FakeClock();
+  const detector = new StallDetector();
+  detector.start();
+  detector.start();
+  assertEquals([clock.delays, clock.timers, clock.refs], [[100], 1, 0]);
+  detector.stop();
+  detector.stop();
+  assertEquals(clock.timers, 0);
+});
+
+Deno.test("StallDetector may be started again, and does not take the pause for a stall", () => {
+  using clock = new FakeClock(10_000);
+  const detector = new StallDetector();
+  detector.start();
+  detector.stop();
+  clock.advance(5_000);
+  detector.start();
+  assertEquals([clock.timers, detector.arrivedAfter()], [1, 15_000]);
+  detector.stop();
+});
