@@ -5,7 +5,6 @@
  */
 
 import { Buffer } from "node:buffer";
-import { encodePublish as encodeOld, sizeOfPublish as sizeOld } from "../../lib/frames.ts";
 import { findHeader } from "../../lib/wire/field_table.ts";
 import { FrameDecoder } from "../../lib/wire/frame_decoder.ts";
 import { encodeAck, encodePublish, sizeOfPublish } from "../../lib/wire/frame_encoder.ts";
@@ -42,13 +41,6 @@ Deno.bench("a request, by this encoder", { group: "publish", baseline: true }, (
 Deno.bench("a request with a header, by this encoder", { group: "publish" }, () => {
   sizeOfPublish(traced, place.frameMax);
   encodePublish(target, 0, place, traced);
-});
-
-const fields = { ...routing, ...properties };
-
-Deno.bench("a request, by the encoder before", { group: "publish" }, () => {
-  sizeOld(fields, body);
-  encodeOld(target, 0, 1, fields, body);
 });
 
 Deno.bench("a request, by amqplib", { group: "publish" }, () => {

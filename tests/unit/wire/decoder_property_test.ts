@@ -1,3 +1,4 @@
+import { runs } from "../../support/runs.ts";
 import { Buffer } from "node:buffer";
 import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
@@ -179,7 +180,7 @@ Deno.test("traffic of several channels, cut anywhere, is what was sent, byte for
       assertEquals(heard.length, theirs.length);
       heard.forEach((event, n) => assertSame(event, theirs[n] ?? { kind: "broken" }, true));
     }),
-    { numRuns: 10_000 },
+    runs(10_000),
   );
 });
 
@@ -286,7 +287,7 @@ Deno.test("traffic that was spoilt anywhere gives what amqplib gives, or is refu
       const bytes = mutations.reduce(mutate, Buffer.concat(interleave(items, picks)));
       assertNoWorse(decode(bytes, cuts), decodeByAmqplib(bytes));
     }),
-    { numRuns: 15_000 },
+    runs(15_000),
   );
 });
 
@@ -304,7 +305,7 @@ Deno.test("frames in any order give what amqplib gives, or are refused", () => {
       const bytes = Buffer.concat(frames);
       assertNoWorse(decode(bytes, cuts), decodeByAmqplib(bytes));
     }),
-    { numRuns: 6_000 },
+    runs(6_000),
   );
 });
 
@@ -336,7 +337,7 @@ Deno.test("frames of any payload give what amqplib gives, or are refused", () =>
       );
       assertNoWorse(decode(bytes, [300, 301, 777]), decodeByAmqplib(bytes));
     }),
-    { numRuns: 15_000 },
+    runs(15_000),
   );
 });
 
@@ -361,6 +362,6 @@ Deno.test("a content header that was spoilt spoils its own message alone", () =>
         }
       });
     }),
-    { numRuns: 5_000 },
+    runs(5_000),
   );
 });

@@ -1,3 +1,4 @@
+import { runs } from "../../support/runs.ts";
 import { Buffer } from "node:buffer";
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
@@ -118,7 +119,7 @@ Deno.test("tables of every type of value are read as amqplib reads them", () => 
       if (theirs !== undefined) assertSame(headers, theirs);
       else assertEquals(table.includes("L"), true);
     }),
-    { numRuns: 15_000 },
+    runs(15_000),
   );
 });
 
@@ -149,6 +150,6 @@ Deno.test("tables that were spoilt are read as amqplib reads them, or not at all
       // Without an exception, whatever the bytes.
       for (const name of names) findHeader(table, name);
     }),
-    { numRuns: 10_000 },
+    runs(10_000),
   );
 });
