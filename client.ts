@@ -9,6 +9,7 @@ import {
   runScript,
   UsageError,
 } from "./lib/tutorial/command_line.ts";
+import { printable } from "./lib/contract/printable.ts";
 import { fibonacci, MAX_N } from "./lib/tutorial/fib.ts";
 import { procedure, RpcClient, RpcError, type RpcOutcome } from "./lib/rpc.ts";
 
@@ -31,7 +32,7 @@ const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 const OUTCOMES: Readonly<Record<RpcOutcome, string>> = {
   not_executed: "the work was not done",
   executed: "the server ran it",
-  unknown: "nobody can tell whether the work was done",
+  unknown: "it is unknown whether the work was done",
 };
 
 function args(): Args {
@@ -50,7 +51,7 @@ function parseN(text: string): number {
 function advice({ code, outcome }: RpcError): string {
   if (code === "canceled") return "";
   if (code === "unavailable") return "; start a server with: deno task server";
-  if (code === "deadline_exceeded") return "; see that broker and server run, or allow more with --timeout";
+  if (code === "deadline_exceeded") return "; check that broker and server are running, or allow more with --timeout";
   if (code === "resource_exhausted") return "; try again when the broker has room";
   if (code === "internal") return "; see the server's log";
   return outcome === "executed" ? "; calling again will likely give the same" : "; call again";
@@ -59,7 +60,8 @@ function advice({ code, outcome }: RpcError): string {
 function report(n: number, error: unknown): void {
   if (!(error instanceof RpcError)) throw error;
   const { code, outcome, message } = error;
-  console.error(` [!] fib(${n}) failed: ${code}: ${message}`);
+  // The text may be a server's.
+  console.error(` [!] fib(${n}) failed: ${code}: ${printable(message)}`);
   console.error(`     ${OUTCOMES[outcome]}${advice(error)}`);
 }
 

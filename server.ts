@@ -22,6 +22,8 @@ Usage: deno task server [flags]
   --queue-type TYPE   how to declare the queue if it does not exist: quorum (default), classic
                       (durable), or transient, which servers of older tutorials want
   --prefetch N        requests in progress at once, 1 to 65535; default 1
+  --reply-to PATTERN  also answer to queues whose names match this regular expression; callers can make the server
+                      publish to them. Queues named by the broker, and exclusive ones, need no permission
   --delay TIME        make each answer take that long, such as 500ms, 5s or 2m
   --help, --version
 
@@ -40,7 +42,7 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 function args(): Args {
-  return parseCommandLine(Deno.args, ["url", "queue", "queue-type", "prefetch", "delay"]);
+  return parseCommandLine(Deno.args, ["url", "queue", "queue-type", "prefetch", "reply-to", "delay"]);
 }
 
 function parsePrefetch(text: string): number {
@@ -54,6 +56,14 @@ function parseQueueType(text: string): QueueType {
   throw new UsageError(`Invalid value "${text}" for --queue-type: want quorum, classic or transient`);
 }
 
+function parsePattern(text: string): RegExp {
+  try {
+    return new RegExp(`^(?:${text})$`, "u");
+  } catch {
+    throw new UsageError(`Invalid value "${text}" for --reply-to: want a regular expression, such as reply\\..*`);
+  }
+}
+
 async function main(): Promise<number> {
   const { values, operands } = args();
   if (operands.length > 0) throw new UsageError(`Unexpected argument "${operands[0]}": the server takes flags alone`);
@@ -61,13 +71,17 @@ async function main(): Promise<number> {
   const queueType = parseQueueType(values["queue-type"] ?? fibonacci.queueType);
   const prefetch = parsePrefetch(values["prefetch"] ?? "1");
   const delay = values["delay"] === undefined ? 0 : parseDuration(values["delay"], "delay");
+  const pattern = values["reply-to"] === undefined ? undefined : parsePattern(values["reply-to"]);
   const served = asUsage(() => procedure({ ...fibonacci, queue, queueType }));
   const url = brokerUrl(values["url"]);
 
   const stop = untilSignal();
   let server: RpcServer;
   try {
-    server = await RpcServer.connect(url, { signal: stop });
+    server = await RpcServer.connect(url, {
+      signal: stop,
+      ...(pattern === undefined ? {} : { replyTo: (name) => pattern.test(name) }),
+    });
   } catch (error) {
     return stop.aborted ? EXIT.ok : reportNoBroker(error, url);
   }
@@ -86,7 +100,7 @@ async function main(): Promise<number> {
   console.log(" [x] Awaiting RPC requests");
   if (!stop.aborted) await new Promise((resolve) => stop.addEventListener("abort", resolve));
   if (server.pending > 0) {
-    console.error(` [x] Finishing what was taken (${server.pending}); another signal ends at once`);
+    console.error(` [x] Finishing accepted requests (${server.pending}); a second signal exits immediately`);
   }
   await server.close();
   return EXIT.ok;

@@ -4,7 +4,7 @@ import { Connection } from "../connection/connection.ts";
 import { decodeBody, encodeBody } from "../contract/codec.ts";
 import { MAX_TIMEOUT_MS, settlesWithin } from "../contract/deadline.ts";
 import { RpcError, withOutcome } from "../contract/errors.ts";
-import { checkListener, emitTo } from "../contract/event_listener.ts";
+import { checkListener, emitTo } from "../connection/event_listener.ts";
 import type { Procedure } from "../contract/procedure.ts";
 import { checkInteger } from "../contract/validate.ts";
 import { fromByteString } from "../wire/byte_string.ts";

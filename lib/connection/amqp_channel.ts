@@ -1,5 +1,6 @@
 import { Buffer } from "node:buffer";
 import type { Channel, ConsumeMessage, Message, Options, Replies } from "amqplib";
+import { fromByteString } from "../wire/byte_string.ts";
 import type { Confirm, Delivery, Publish, Returned } from "../wire/message.ts";
 import { toDelivery, toPublishOptions, toReturned } from "./amqplib_message.ts";
 import type { FrameTransport } from "./frame_transport.ts";
@@ -93,7 +94,8 @@ export class AmqpChannel {
     this.#assertOpen();
     if (this.#transport !== undefined) return this.#transport.publish(this.#number, message);
     const { exchange, routingKey, body } = message;
-    return this.#channel.publish(exchange, routingKey, toBuffer(body), toPublishOptions(message));
+    const options = toPublishOptions(message);
+    return this.#channel.publish(fromByteString(exchange), fromByteString(routingKey), toBuffer(body), options);
   }
 
   /** Acknowledges a delivery; with `multiple` also all before it. Does nothing on a closed channel: the broker redelivers. */

@@ -1,4 +1,6 @@
 import type { RpcError } from "../contract/errors.ts";
+import { LogThrottle } from "./log_throttle.ts";
+import { printable } from "../contract/printable.ts";
 
 /** What happens to a connection. */
 export type ConnectionEvent =
@@ -15,23 +17,33 @@ export type ConnectionEvent =
   /** The broker reads again. */
   | { readonly type: "unblocked" };
 
+const log = new LogThrottle();
+
 /** Writes the events that a person should know to stderr. */
 export function logConnectionEvent(event: ConnectionEvent): void {
+  const line = lineOf(event);
+  if (line !== undefined) log.write(event.type, printable(line));
+}
+
+function lineOf(event: ConnectionEvent): string | undefined {
   switch (event.type) {
     case "disconnected":
-      return console.error(`Disconnected: ${event.error.message}`);
+      return `Disconnected: ${event.error.message}`;
     case "channel_lost":
-      return console.error(`Channel closed by the broker: ${event.error.message}`);
-    case "retrying":
+      return `Channel closed by the broker: ${event.error.message}`;
+    case "retrying": {
+      const { attempt, delay, error } = event;
       // The first and every tenth: enough to know that it goes on, and why.
-      if (event.attempt % 10 !== 1) return;
-      return console.error(
-        `Reconnecting in ${(event.delay / 1_000).toFixed(1)} s (attempt ${event.attempt}): ${event.error.message}`,
-      );
+      const told = attempt % 10 === 1;
+      return told
+        ? `Trying again in ${(delay / 1_000).toFixed(1)} s (attempt ${attempt}): ${error.message}`
+        : undefined;
+    }
     case "blocked":
-      return console.error(`Blocked by the broker: ${event.reason}`);
+      return `Blocked by the broker: ${event.reason}`;
     case "unblocked":
-      return console.error("No longer blocked by the broker");
+      return "No longer blocked by the broker";
     default:
+      return undefined;
   }
 }

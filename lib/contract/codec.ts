@@ -152,7 +152,8 @@ export function bytes(options: CodecOptions = {}): Codec<Uint8Array> {
     contentType: "application/octet-stream",
     maxBytes: checkedMaxBytes(options),
     encode(value: Uint8Array): Uint8Array {
-      if (value instanceof Uint8Array) return value;
+      // A copy: the caller may change its array while the message waits to be sent.
+      if (value instanceof Uint8Array) return new Uint8Array(value);
       throw refuse("invalid_argument", `Cannot encode bytes: must be a Uint8Array, current value is ${typeof value}`);
     },
     // A copy: the body is a view of what the socket delivered.

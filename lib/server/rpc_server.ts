@@ -2,7 +2,7 @@ import type { ConnectOptions } from "../connection/connect_options.ts";
 import { Connection } from "../connection/connection.ts";
 import { settlesWithin } from "../contract/deadline.ts";
 import { RpcError } from "../contract/errors.ts";
-import { checkListener, emitTo } from "../contract/event_listener.ts";
+import { checkListener, emitTo } from "../connection/event_listener.ts";
 import type { Procedure } from "../contract/procedure.ts";
 import { checkInteger } from "../contract/validate.ts";
 import { type ByteString, fromByteString, toByteString } from "../wire/byte_string.ts";

@@ -1,3 +1,5 @@
+import { LogThrottle } from "../connection/log_throttle.ts";
+import { printable, printableError } from "../contract/printable.ts";
 import { type ConnectionEvent, logConnectionEvent } from "../connection/connection_event.ts";
 
 /** What happens to a server, besides its replies. */
@@ -27,21 +29,27 @@ export type ServerEvent =
     readonly reason: string;
   };
 
+const log = new LogThrottle();
+
 /** Writes the events that a person should know to stderr. */
 export function logServerEvent(event: ServerEvent): void {
   switch (event.type) {
     case "handler_error":
-      return console.error(`Handler for "${event.queue}" threw, caller got id ${event.id}:`, event.error);
+      return log.write(
+        printable(`${event.type} ${event.queue}`),
+        `${printable(`Handler for "${event.queue}" threw, caller got id ${event.id}:`)} ${printableError(event.error)}`,
+      );
     case "adopted_queue":
-      return console.error(
+      return say(
+        event,
         `Queue "${event.queue}" already exists with other settings; using it unchanged (${event.reason})`,
       );
     case "rejected_request":
-      return console.error(`Rejected a request from "${event.queue}": ${event.reason}`);
+      return say(event, `Rejected a request from "${event.queue}": ${event.reason}`);
     case "reply_dropped":
-      return console.error(`Dropped a reply for "${event.queue}": ${event.reason}`);
+      return say(event, `Dropped a reply for "${event.queue}": ${event.reason}`);
     case "consumer_canceled":
-      return console.error(`Queue "${event.queue}" was deleted, or its consumer ended; declaring it again`);
+      return say(event, `Queue "${event.queue}" was deleted, or its consumer ended; declaring it again`);
     case "expired_request":
     case "returned_request":
     case "canceled_request":
@@ -50,4 +58,8 @@ export function logServerEvent(event: ServerEvent): void {
     default:
       logConnectionEvent(event);
   }
+}
+
+function say({ type, queue }: { readonly type: string; readonly queue: string }, line: string): void {
+  log.write(printable(`${type} ${queue}`), printable(line));
 }

@@ -114,7 +114,7 @@ class Logged {
   }
 }
 
-/** Why nobody can tell whether the work was done; throws where somebody could. */
+/** Why it is unknown whether the work was done; throws where somebody could. */
 function whyUnknown(plan: Plan, error: RpcError, ending: Ending, faults: Faults): string {
   const elapsed = ending.to - ending.from;
   const killed = during(faults.kills, ending);

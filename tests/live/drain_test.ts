@@ -309,7 +309,10 @@ test("SIGTERM of server.ts under load, and a rolling restart, fail no call", asy
       const [{ code, stderr }, fresh] = await Promise.all([old.ended(), serverScript(url, queue, "5ms", "quorum")]);
       codes.push(code);
       // Under load it says that it finishes what it has taken, and nothing else.
-      assertEquals(stderr.replace(/^ \[x\] Finishing what was taken \(\d+\); another signal ends at once\n$/, ""), "");
+      assertEquals(
+        stderr.replace(/^ \[x\] Finishing accepted requests \(\d+\); a second signal exits immediately\n$/, ""),
+        "",
+      );
       scripts = [...scripts.filter((script) => script !== old), fresh];
       await waitFor("the new one computes", () => computed(fresh) > 30, 10_000);
     }

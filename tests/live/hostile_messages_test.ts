@@ -7,6 +7,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { Channel, ConsumeMessage } from "amqplib";
+import { frameTransport } from "../../lib/connection/frame_transport.ts";
 import { bytes, procedure, type RpcServer } from "../../lib/rpc.ts";
 import { deleteQueue, live, queueInfo, waitFor, withChannel } from "../support/live.ts";
 import { connectClient, heard, pair, sleep, texts, told } from "../support/pair.ts";
@@ -152,12 +153,17 @@ live("A request that is not ASCII is answered by an error beside others", async 
   assertEquals(told(both.server, "disconnected"), []);
 });
 
-for (
-  const [what, headers] of [["nested 15,000 deep", nestedTables(15_000)], ["as py-amqp writes them", PY_AMQP]] as const
-) {
+const TABLES = [
+  // RabbitMQ 4 itself needs a tenth of a second for 15,000 levels.
+  ["nested thousands deep", nestedTables(15_000), nestedTables(5_000)],
+  ["as py-amqp writes them", PY_AMQP, PY_AMQP],
+] as const;
+
+// Where amqplib decodes what comes, it gives the connection up.
+for (const [what, headers, often] of frameTransport.enabled ? TABLES : []) {
   live(`Headers ${what} disturb no server`, async ({ url, queue }) => {
     await using _served = await besideGoodClient(url, queue, (channel, n) => {
-      const message = { routingKey: queue, correlationId: `${n}`, headers, body: "1" };
+      const message = { routingKey: queue, correlationId: `${n}`, headers: often, body: "1" };
       publishRawTable(channel, message);
       publishRawTable(channel, { ...message, exchange: "rpc.control" });
     });

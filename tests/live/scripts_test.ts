@@ -35,7 +35,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     serving.kill(signal);
     assertStringIncludes((await calling).stdout, " [.] Got 832040\n");
     const { code, stderr } = await serving.ended();
-    assertEquals([code, stderr], [0, " [x] Finishing what was taken (1); another signal ends at once\n"]);
+    assertEquals([code, stderr], [0, " [x] Finishing accepted requests (1); a second signal exits immediately\n"]);
     assertEquals(await queueInfo(url, queue), { messages: 0, consumers: 0 });
   });
 }

@@ -1,3 +1,4 @@
+import { runs } from "../../support/runs.ts";
 import { Buffer } from "node:buffer";
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import fc from "fast-check";
@@ -40,7 +41,7 @@ Deno.test("any text is encoded as Buffer encodes it, and well-formed ones come b
       assertEquals(Buffer.from(bytes, "latin1"), Buffer.from(text, "utf8"));
       assertEquals(fromByteString(bytes), text.toWellFormed());
     }),
-    { numRuns: 10_000 },
+    runs(15_000),
   );
 });
 
@@ -53,6 +54,6 @@ Deno.test("any bytes are read as they are, on both sides of the length from whic
       assertEquals(startsWith(bytes, before, text), true);
       assertEquals(startsWith(bytes, before, text + "C"), false);
     }),
-    { numRuns: 5_000 },
+    runs(10_000),
   );
 });

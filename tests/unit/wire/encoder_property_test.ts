@@ -1,3 +1,4 @@
+import { runs } from "../../support/runs.ts";
 import { Buffer } from "node:buffer";
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
@@ -99,7 +100,7 @@ Deno.test("sequences of publishes are the bytes that amqplib writes, and nothing
       assertSame(target.subarray(0, 8), Buffer.alloc(8, GUARD));
       target.fill(GUARD, 8, at);
     }),
-    { numRuns: 15_000 },
+    runs(10_000),
   );
 });
 
@@ -128,7 +129,7 @@ Deno.test("what amqplib refuses is refused, and nothing is written", () => {
       assertEquals(throws(() => sizeOfPublish(bytes, plan.place.frameMax)), "RangeError");
       assertSame(target.subarray(0, 1_000), Buffer.alloc(1_000, GUARD));
     }),
-    { numRuns: 5_000 },
+    runs(3_000),
   );
 });
 
@@ -150,7 +151,7 @@ Deno.test("acknowledgements are the bytes that amqplib writes", () => {
         ]),
       );
     }),
-    { numRuns: 10_000 },
+    runs(10_000),
   );
 });
 

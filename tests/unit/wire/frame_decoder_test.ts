@@ -149,6 +149,17 @@ Deno.test("empty body frames are taken, before and after the others", () => {
   assertEquals(heardOf(...frames, deliver(1), header(1, 0)), ["delivery ab", "delivery "]);
 });
 
+Deno.test("messages that follow each other have their own bodies and their own kind", () => {
+  const parts = (channel: number, text: string): Buffer[] => [
+    header(channel, 4),
+    body(channel, text.slice(0, 2)),
+    body(channel, text.slice(2)),
+  ];
+  const frames = [returnOf(1), ...parts(1, "abcd"), deliver(1), ...parts(1, "efgh"), returnOf(1), ...parts(1, "ijkl")];
+  const heard = new Recorder([1]).push(Buffer.concat(frames));
+  assertEquals(inShort(heard), ["return abcd", "delivery efgh", "return ijkl"]);
+});
+
 Deno.test("large bodies are put together, on both sides of every threshold", () => {
   for (const length of [1, 2047, 2048, 4088, 4089, 8191, 8192, 131_064, 131_065, 1_000_000]) {
     const content = Buffer.alloc(length).map((_, n) => n * 7);

@@ -75,6 +75,20 @@ Deno.test("every property is written, in the order of the specification", () => 
   assertEquals(encode(messageOf({ properties: { ...properties, headers: table } })), expected);
 });
 
+Deno.test("a property that is zero or empty is there all the same", () => {
+  const publish = method(7, 0x003c_0028, uint(2, 0), short(""), short("q"), uint(1, 0));
+  for (const name of ["deliveryMode", "priority", "timestamp"]) {
+    const properties = { [name]: 0 };
+    assertEquals(encode(messageOf({ properties })), Buffer.concat([publish, header(7, 0, properties)]));
+  }
+  for (const name of ["contentType", "correlationId", "replyTo", "expiration", "type"]) {
+    const properties = { [name]: "" };
+    assertEquals(encode(messageOf({ properties })), Buffer.concat([publish, header(7, 0, properties)]));
+  }
+  const expected = Buffer.concat([publish, header(7, 0, { headers: Buffer.alloc(0) })]);
+  assertEquals(encode(messageOf({ properties: { headers: [] } })), expected);
+});
+
 Deno.test("a body is split at the largest frame, on both sides of every threshold", () => {
   for (const length of [1, 4087, 4088, 4089, 8175, 8176, 8177, 12_264, 20_000]) {
     const content = Buffer.alloc(length, 1).map((_, n) => n);

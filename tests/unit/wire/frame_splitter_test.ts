@@ -40,6 +40,15 @@ Deno.test("frames are the same byte by byte, with empty chunks between", () => {
   assertEquals(split(chunks), { frames: some, fault: undefined });
 });
 
+Deno.test("a frame whose size is cut in two is read as one", () => {
+  // The low octet of the size is not there yet, and what stands in its place would make a frame.
+  const bytes = frame(3, 1, Buffer.alloc(260));
+  for (const place of [3, 4, 5, 6, 7]) {
+    assertEquals(split(cut(bytes, [place])), { frames: [bytes], fault: undefined });
+    assertEquals(split(cut(bytes, [place]), 260), { frames: [bytes], fault: undefined });
+  }
+});
+
 Deno.test("a frame of the largest size is taken, a larger one breaks the connection as soon as its head is there", () => {
   const fits = frame(3, 1, Buffer.alloc(4096));
   const large = frame(3, 1, Buffer.alloc(4097));

@@ -1,0 +1,38 @@
+/** How many lines of one kind are written in one interval. */
+const MAX_LINES = 5;
+/** In ms. */
+const INTERVAL_MS = 10_000;
+/** How many kinds are told apart; beyond it the oldest is forgotten. */
+const MAX_KINDS = 1_000;
+
+interface Kind {
+  since: number;
+  lines: number;
+}
+
+/** Writes lines to stderr, but of one kind only a few in a while: strangers can cause as many as they want. */
+export class LogThrottle {
+  readonly #kinds = new Map<string, Kind>();
+  readonly #write: (line: string) => void;
+
+  /** @param write Writes one line. */
+  constructor(write: (line: string) => void = (line) => console.error(line)) {
+    this.#write = write;
+  }
+
+  /** Writes a line of a kind, or counts it. Both must be printable. */
+  write(kind: string, line: string): void {
+    const now = performance.now();
+    let known = this.#kinds.get(kind);
+    if (known === undefined || now - known.since > INTERVAL_MS) {
+      const left = (known?.lines ?? 0) - MAX_LINES;
+      if (left > 0) this.#write(`(and ${left} more like this: ${kind})`);
+      known = { since: now, lines: 0 };
+      this.#kinds.delete(kind);
+      this.#kinds.set(kind, known);
+      const [oldest] = this.#kinds.keys();
+      if (oldest !== undefined && this.#kinds.size > MAX_KINDS) this.#kinds.delete(oldest);
+    }
+    if (++known.lines <= MAX_LINES) this.#write(line);
+  }
+}

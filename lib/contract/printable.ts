@@ -1,0 +1,34 @@
+/** How much of a text is shown, in UTF-16 code units. */
+const MAX_LENGTH = 1_000;
+
+/** Control characters, the marks that change the direction of text, and line separators: a terminal would obey them. */
+// deno-lint-ignore no-control-regex -- these are the characters that must not get through
+const UNPRINTABLE = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|\p{Surrogate}/gu;
+
+/** A text from a stranger as it may be written to a log or terminal: on one line, without escape sequences, bounded. */
+export function printable(text: string): string {
+  const short = text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text;
+  return short.replace(UNPRINTABLE, (character) => {
+    const code = character.charCodeAt(0);
+    return code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
+  });
+}
+
+/** How many causes of an error are shown. */
+const MAX_CAUSES = 5;
+
+/** An error with its stack and causes, each line printable: only what the engine wrote begins with "at". */
+export function printableError(error: unknown): string {
+  const lines: string[] = [];
+  let cause = error;
+  for (let depth = 0; depth <= MAX_CAUSES && cause !== undefined; depth++) {
+    const head = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+    lines.push(`${depth === 0 ? "" : "  Caused by: "}${printable(head)}`);
+    if (!(cause instanceof Error)) break;
+    for (const line of (cause.stack ?? "").slice(String(cause).length).split("\n")) {
+      if (/^\s+at /.test(line)) lines.push(`    ${printable(line.trim())}`);
+    }
+    cause = cause.cause;
+  }
+  return lines.join("\n");
+}

@@ -1,0 +1,121 @@
+/**
+ * Imports between the wings of `lib/` go one way: scripts, tutorial -> rpc -> client | server -> connection, wire ->
+ * contract.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** What each wing may import of the others. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  contract: ["contract"],
+  wire: ["contract", "wire"],
+  connection: ["contract", "wire", "connection"],
+  client: ["contract", "wire", "connection", "client"],
+  server: ["contract", "wire", "connection", "server"],
+  rpc: ["contract", "connection", "client", "server"],
+  tutorial: ["contract", "connection", "rpc", "tutorial"],
+  scripts: ["contract", "rpc", "tutorial"],
+};
+
+/** The packages that a wing may import; all else is this project's. */
+const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  contract: ["node:buffer"],
+  wire: ["node:buffer"],
+  connection: ["amqplib", "node:buffer", "node:diagnostics_channel", "node:stream"],
+  client: [],
+  server: [],
+  rpc: [],
+  tutorial: ["@std/cli/parse-args"],
+  scripts: [],
+};
+
+/** What reaches the world outside: not for what is pure. */
+const IMPURE = /\b(?:Deno|console|process)\.|\bfetch\(/;
+
+interface File {
+  readonly path: string;
+  readonly wing: string;
+  readonly code: string;
+  /** As they are written. */
+  readonly imports: readonly string[];
+}
+
+/** `lib/client/rpc_client.ts` is of the wing `client`, `lib/rpc.ts` of `rpc`, `server.ts` one of the scripts. */
+function wingOf(path: string): string {
+  const [first, second = "", third] = path.split("/");
+  if (first !== "lib") return "scripts";
+  return third === undefined ? second.replace(/\.ts$/, "") : second;
+}
+
+async function* paths(folder: string): AsyncGenerator<string> {
+  for await (const { name, isDirectory } of Deno.readDir(new URL(folder, ROOT))) {
+    if (isDirectory) yield* paths(`${folder}${name}/`);
+    else if (name.endsWith(".ts")) yield `${folder}${name}`;
+  }
+}
+
+async function readFiles(): Promise<readonly File[]> {
+  const all = ["server.ts", "client.ts", ...(await Array.fromAsync(paths("lib/"))).sort()];
+  return await Promise.all(all.map(async (path) => {
+    const text = await Deno.readTextFile(new URL(path, ROOT));
+    const code = text.replace(/\/\*[^]*?\*\/|\/\/.*/g, "");
+    const imports = Array.from(code.matchAll(/^(?:import|export)\b[^;]*?\bfrom\s*"([^"]+)"|^import\s*"([^"]+)"/gm));
+    return { path, wing: wingOf(path), code, imports: imports.map(([, from, bare]) => from ?? bare ?? "") };
+  }));
+}
+
+/** The file of this project that an import names; undefined for a package. */
+function target({ path }: File, specifier: string): string | undefined {
+  if (!specifier.startsWith(".")) return undefined;
+  return new URL(specifier, `file:///${path}`).pathname.slice(1);
+}
+
+const files = await readFiles();
+
+Deno.test("Every wing imports only what is below it", () => {
+  assert(files.length > 30);
+  const wrong: string[] = [];
+  for (const file of files) {
+    const allowed = MAY_IMPORT[file.wing];
+    assert(allowed !== undefined, `${file.path} is in no wing that is known here`);
+    for (const specifier of file.imports) {
+      const imported = target(file, specifier);
+      const fine = imported === undefined
+        ? PACKAGES[file.wing]?.includes(specifier)
+        : imported.endsWith(".json") || allowed.includes(wingOf(imported));
+      if (!fine) wrong.push(`${file.path} imports ${specifier}`);
+    }
+  }
+  assertEquals(wrong, []);
+});
+
+Deno.test("No two files import each other, by whatever way", () => {
+  const graph = new Map(files.map((file) => [
+    file.path,
+    file.imports.map((specifier) => target(file, specifier)).filter((path) => path !== undefined),
+  ]));
+  const done = new Set<string>();
+  function visit(path: string, way: readonly string[]): void {
+    assert(!way.includes(path), `These import each other: ${[...way.slice(way.indexOf(path)), path].join(" -> ")}`);
+    if (done.has(path)) return;
+    for (const next of graph.get(path) ?? []) visit(next, [...way, path]);
+    done.add(path);
+  }
+  for (const path of graph.keys()) visit(path, []);
+});
+
+Deno.test("Contract and wire do no input or output", () => {
+  const impure = files.filter(({ wing, code }) => (wing === "contract" || wing === "wire") && IMPURE.test(code));
+  assertEquals(impure.map(({ path }) => path), []);
+});
+
+Deno.test("No file of the library is longer than 400 lines", async () => {
+  for (const { path } of files) {
+    const lines = (await Deno.readTextFile(new URL(path, ROOT))).split("\n").length - 1;
+    assert(lines <= 400, `${path} has ${lines} lines`);
+  }
+});
