@@ -6,6 +6,7 @@
 
 import { Broker, interruption } from "./broker.ts";
 import { ensureRabbitMQ, installPackage, runScript } from "./install.ts";
+import { THOROUGH } from "./runs.ts";
 
 /** The long tests, which have a task of their own. */
 const FAULTS = "tests/faults/";
@@ -44,7 +45,7 @@ async function ensurePeer(): Promise<void> {
 async function runTests(url: string, args: string[], signal: AbortSignal): Promise<{ code: number; text: string }> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["test", "--allow-all", ...args],
-    env: { AMQP_URL: url },
+    env: { AMQP_URL: url, [THOROUGH]: "1" },
     stdin: "null",
     stdout: "piped",
     // On a terminal Deno's download bar erases what tests have printed; --quiet would leave out their output.
