@@ -152,6 +152,11 @@ export class AmqpChannel {
     await this.#channel.bindQueue(queue, exchange, routingKey);
   }
 
+  /** Ends what {@linkcode AmqpChannel.bindQueue} began. */
+  async unbindQueue(queue: string, exchange: string, routingKey: string): Promise<void> {
+    await this.#channel.unbindQueue(queue, exchange, routingKey);
+  }
+
   /** Closes the channel. */
   async close(): Promise<void> {
     if (this.#closed) return;

@@ -77,6 +77,8 @@ export interface BigintOptions extends CodecOptions {
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const DECIMAL = /^(?:0|-?[1-9][0-9]*)$/;
 
+const NOTHING = new Uint8Array();
+
 function refuse(code: RpcCode, message: string, details?: unknown): RpcError {
   return new RpcError(code, message, { outcome: "not_executed", details });
 }
@@ -130,14 +132,18 @@ function wanted(min: number | bigint | undefined, max: number | bigint | undefin
   return min !== undefined ? `must be at least ${min}` : `must be at most ${max}`;
 }
 
-/** Plain decimal text to its digits; `30`, `-5` and `0` are, `+5`, `3.0`, `1e3`, ` 5` and `0x1e` are not. */
+/**
+ * Plain decimal text to its digits; `30`, `-5` and `0` are, `+5`, `3.0`, `1e3` and `0x1e` are not. Blanks and line ends
+ * around it are left out, as every server of the tutorial does: `echo 30 | amqp-publish` sends one.
+ */
 function decodeDecimal(body: Uint8Array, what: string): string {
   const text = decodeText(body, what);
-  if (DECIMAL.test(text)) return text;
+  const digits = text.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, "");
+  if (DECIMAL.test(digits)) return digits;
   throw refuse(
     "invalid_argument",
     `Cannot decode ${what} ${quote(text)}: must be a plain decimal integer such as 30, ` +
-      "without plus sign, blanks, fraction, exponent, prefix or leading zeros",
+      "without plus sign, fraction, exponent, prefix or leading zeros",
   );
 }
 
@@ -158,6 +164,26 @@ export function bytes(options: CodecOptions = {}): Codec<Uint8Array> {
     },
     // A copy: the body is a view of what the socket delivered.
     decode: (body: Uint8Array): Uint8Array => new Uint8Array(body),
+  };
+}
+
+/**
+ * Nothing: for requests without arguments, and handlers that return nothing. A body that is not empty is refused.
+ *
+ * @returns The codec, `application/octet-stream`.
+ */
+export function empty(): Codec<void> {
+  return {
+    contentType: "application/octet-stream",
+    maxBytes: 1,
+    encode(value: void): Uint8Array {
+      if (value === undefined) return NOTHING;
+      throw refuse("invalid_argument", `Cannot encode nothing: must be undefined, current value is ${typeof value}`);
+    },
+    decode(body: Uint8Array): void {
+      if (body.length === 0) return;
+      throw refuse("invalid_argument", `Cannot decode nothing: the body has ${body.length} bytes, it must be empty`);
+    },
   };
 }
 

@@ -114,9 +114,34 @@ export class RpcError extends Error {
     if (options.details !== undefined) this.details = options.details;
     if (options.id !== undefined) this.id = options.id;
   }
+
+  /** For `JSON.stringify`: what travels, and nothing of the stack or cause. */
+  toJSON(): { name: string; code: RpcCode; outcome: RpcOutcome; message: string; details?: unknown; id?: string } {
+    const { name, code, outcome, message, details, id } = this;
+    return {
+      name,
+      code,
+      outcome,
+      message,
+      ...(details === undefined ? {} : { details }),
+      ...(id === undefined ? {} : { id }),
+    };
+  }
 }
 
-/** The same error, with what this place knows of the work. */
+const FROM_CALLS = new WeakSet<RpcError>();
+
+/** Notes that an error is how a call ended, and not one that a handler made. */
+export function markAsCallError(error: RpcError): void {
+  FROM_CALLS.add(error);
+}
+
+/** Whether an error is how a call ended: a handler that lets it through does not choose what its own caller sees. */
+export function isCallError(error: RpcError): boolean {
+  return FROM_CALLS.has(error);
+}
+
+/** A copy of the error with another outcome. */
 export function withOutcome(error: RpcError, outcome: RpcOutcome): RpcError {
   const { code, message, details, id } = error;
   return new RpcError(code, message, { outcome, details, cause: error, ...(id === undefined ? {} : { id }) });

@@ -1,5 +1,5 @@
 import { type ByteString, toByteString } from "./byte_string.ts";
-import type { Properties, Publish } from "./message.ts";
+import type { HeaderList, Properties, Publish } from "./message.ts";
 import { isDirect } from "./reply_address.ts";
 
 const ERROR_TYPE = "rpc.error";
@@ -11,11 +11,13 @@ export interface ReplyParts {
   readonly correlationId: ByteString | undefined;
   readonly contentType: string;
   readonly isError: boolean;
+  readonly headers: HeaderList | undefined;
   readonly body: Uint8Array;
 }
 
 /** The message of a reply. */
-export function replyMessage({ replyTo, correlationId, contentType, isError, body }: ReplyParts): Publish {
+export function replyMessage(parts: ReplyParts): Publish {
+  const { replyTo, correlationId, contentType, isError, headers, body } = parts;
   return {
     exchange: "",
     routingKey: replyTo,
@@ -26,6 +28,7 @@ export function replyMessage({ replyTo, correlationId, contentType, isError, bod
       deliveryMode: 1,
       correlationId,
       type: isError ? ERROR_TYPE : undefined,
+      headers,
     },
     body,
   };

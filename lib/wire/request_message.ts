@@ -1,10 +1,13 @@
 import { type ByteString, fromByteString, toByteString } from "./byte_string.ts";
 import { findHeader, hasHeader } from "./field_table.ts";
-import type { Delivery, Publish } from "./message.ts";
+import type { Delivery, HeaderList, Publish } from "./message.ts";
 
 /** What a client says of a request. */
 export interface RequestParts {
   readonly queue: string;
+  /** The method of a service. */
+  readonly method: string | undefined;
+  readonly headers: HeaderList | undefined;
   /** The call's identity: nobody may be able to guess it. */
   readonly id: string;
   readonly replyTo: string;
@@ -15,7 +18,8 @@ export interface RequestParts {
 }
 
 /** The message of a request. */
-export function requestMessage({ queue, id, replyTo, contentType, expiration, body }: RequestParts): Publish {
+export function requestMessage(parts: RequestParts): Publish {
+  const { queue, method, headers, id, replyTo, contentType, expiration, body } = parts;
   return {
     exchange: "",
     routingKey: toByteString(queue),
@@ -27,6 +31,8 @@ export function requestMessage({ queue, id, replyTo, contentType, expiration, bo
       replyTo: toByteString(replyTo),
       expiration: String(expiration),
       messageId: id,
+      type: method,
+      headers,
     },
     body,
   };

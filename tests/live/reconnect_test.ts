@@ -329,7 +329,7 @@ test("serve() waits for a connection that is lost meanwhile", async ({ broker, u
   const events = listen<ServerEvent>();
   await using server = await RpcServer.connect(url, { backoff: SOON, onEvent: events.onEvent });
   await refuse(broker);
-  let serving: Promise<void>;
+  let serving: Promise<unknown>;
   try {
     await closeConnections(broker);
     await waitFor("the server notices", () => events.losses === 1);

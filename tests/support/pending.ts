@@ -25,5 +25,5 @@ export interface CallParts {
 /** A call with an empty request. */
 export function pendingCall(ids: CallIds, parts: CallParts = {}): PendingCall {
   const { queue = "q", idempotent, timeout = 1_000, signal } = parts;
-  return new PendingCall(ids, anyProcedure(queue, idempotent), new Uint8Array(), timeout, signal);
+  return new PendingCall(ids, anyProcedure(queue, idempotent), new Uint8Array(), timeout, { signal });
 }

@@ -17,6 +17,8 @@ Deno.test("procedure() fills in what is not given", () => {
     messageTtl: undefined,
     deadLetterExchange: undefined,
     deadLetterRoutingKey: undefined,
+    method: undefined,
+    errors: {},
     idempotent: undefined,
     maxDeliveries: 10,
   });
@@ -34,7 +36,7 @@ Deno.test("procedure() keeps what is given", () => {
     maxDeliveries: 3,
   } as const;
   const defined = procedure(options);
-  assertEquals(defined, options);
+  assertEquals(defined, { ...options, method: undefined, errors: {} });
   assertStrictEquals(defined.request, options.request);
 });
 
