@@ -23,7 +23,8 @@ test("A client whose link is cut comes back, and says so", async ({ broker, url,
   link.cut();
   await waitFor("the client notices", () => events.losses === 1);
   assertEquals(await client.call(double(queue), 2), 4);
-  assertEquals(events.all.map(({ type }) => type), ["connected", "disconnected", "retrying", "connected"]);
+  const wanted = ["connected", "called", "disconnected", "retrying", "connected", "called"];
+  assertEquals(events.all.map(({ type }) => type), wanted);
   const [lost] = events.of("disconnected");
   assertEquals([lost?.error.code, client.pending], ["unavailable", 0]);
   assertEquals(events.of("connected").map(({ host }) => host), Array(2).fill(`127.0.0.1:${link.port}`));

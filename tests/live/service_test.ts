@@ -14,7 +14,7 @@ import {
   type ServerEvent,
   service,
 } from "../../lib/rpc.ts";
-import { live, plainCall, queueInfo, waitFor } from "../support/live.ts";
+import { deleteQueue, live, plainCall, queueInfo, waitFor } from "../support/live.ts";
 import { connectClient, failure, sleep } from "../support/pair.ts";
 
 const Missing = z.object({ id: z.number() });
@@ -278,6 +278,7 @@ function connectClientWithRetry(url: string): Promise<RpcClient> {
 
 live("A nested call inherits deadline, signal and the headers that are propagated", async ({ url, queue }) => {
   const inner = `${queue}.inner`;
+  await using _inner = { [Symbol.asyncDispose]: () => deleteQueue(url, inner) };
   await using client = await connectClient(url);
   await using server = await RpcServer.connect(url, { propagate: ["tenant"] });
   const seen: { left: number; headers: unknown }[] = [];
@@ -304,6 +305,7 @@ live("A nested call inherits deadline, signal and the headers that are propagate
 
 live("An error of a nested call reaches the outer caller as internal", async ({ url, queue }) => {
   const inner = `${queue}.inner`;
+  await using _inner = { [Symbol.asyncDispose]: () => deleteQueue(url, inner) };
   const events: ServerEvent[] = [];
   await using client = await connectClient(url);
   await using server = await RpcServer.connect(url, { onEvent: (event) => events.push(event) });
