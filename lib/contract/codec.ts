@@ -188,7 +188,7 @@ export function text(options: CodecOptions = {}): Codec<string> {
  *
  * @example
  * ```ts
- * import { integer } from "../rpc.ts";
+ * import { integer } from "@rabbitmq-rpc/rpc";
  *
  * const percent = integer({ min: 0, max: 100 });
  * console.assert(percent.decode(percent.encode(30)) === 30);
@@ -321,7 +321,7 @@ export function json(): Codec<unknown>;
  *
  * @example With Zod
  * ```ts
- * import { json } from "../rpc.ts";
+ * import { json } from "@rabbitmq-rpc/rpc";
  * import { z } from "zod";
  *
  * const order = json(z.object({ item: z.string(), count: z.number().int().positive() }));

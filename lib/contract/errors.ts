@@ -82,7 +82,7 @@ export function isRpcOutcome(value: unknown): value is RpcOutcome {
  *
  * @example Throw one in a handler
  * ```ts
- * import { RpcError } from "../rpc.ts";
+ * import { RpcError } from "@rabbitmq-rpc/rpc";
  *
  * function findUser(id: number): never {
  *   throw new RpcError("not_found", `Cannot find user ${id}`, { details: { id } });

@@ -156,7 +156,7 @@ function checkCodec(codec: unknown, name: string): void {
  *
  * @example
  * ```ts
- * import { integer, procedure } from "../rpc.ts";
+ * import { integer, procedure } from "@rabbitmq-rpc/rpc";
  *
  * const double = procedure({ queue: "double", request: integer(), reply: integer(), idempotent: true });
  * console.assert(double.queueType === "quorum");
