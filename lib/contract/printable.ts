@@ -17,7 +17,7 @@ export function printable(text: string): string {
 /** How many causes of an error are shown. */
 const MAX_CAUSES = 5;
 
-/** An error with its stack and causes, each line printable. Only lines of the stack begin with "at", whatever the message. */
+/** An error with its stack and causes, each line printable. A message cannot add lines that look like the stack. */
 export function printableError(error: unknown): string {
   const lines: string[] = [];
   let cause = error;
