@@ -253,7 +253,7 @@ export class Connection implements ChannelOwner {
     if (this.#ended.signal.aborted) return;
     const { label } = link.host;
     const { message } = toRpcError(cause ?? new Error("the broker closed it"), `keep the connection to ${label}`);
-    const error = new RpcError("unavailable", message, { cause });
+    const error = new RpcError("unavailable", message.replace("Cannot keep", "Lost"), { cause });
     for (const kept of this.#kept) kept.fail(error);
     this.#lastError = error;
     // Only a link that has lasted for a while resets the backoff.

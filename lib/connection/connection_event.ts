@@ -28,7 +28,7 @@ export function logConnectionEvent(event: ConnectionEvent): void {
 function lineOf(event: ConnectionEvent): string | undefined {
   switch (event.type) {
     case "disconnected":
-      return `Disconnected: ${event.error.message}`;
+      return event.error.message;
     case "channel_lost":
       return `Channel closed by the broker: ${event.error.message}`;
     case "retrying": {
@@ -36,7 +36,7 @@ function lineOf(event: ConnectionEvent): string | undefined {
       // Only the first attempt and every tenth after it, so that a long outage does not fill the log.
       const told = attempt % 10 === 1;
       return told
-        ? `Trying again in ${(delay / 1_000).toFixed(1)} s (attempt ${attempt}): ${error.message}`
+        ? `Retrying in ${(delay / 1_000).toFixed(1)} s (attempt ${attempt}): ${error.message}`
         : undefined;
     }
     case "blocked":
