@@ -5,7 +5,7 @@
  *
  * @example One procedure, a server and a client
  * ```ts
- * import { integer, procedure, RpcClient, RpcServer } from "./rpc.ts";
+ * import { integer, procedure, RpcClient, RpcServer } from "@rabbitmq-rpc/rpc";
  *
  * const double = procedure({ queue: "double", request: integer(), reply: integer(), idempotent: true });
  *

@@ -2,9 +2,8 @@ import { Buffer } from "node:buffer";
 import { type RpcCode, RpcError } from "./errors.ts";
 
 /**
- * The largest body that a codec may carry, in bytes: just under the 16 MiB to
- * which RabbitMQ 4 caps a message
- * (https://www.rabbitmq.com/docs/limits).
+ * The largest body that a codec may carry, in bytes: just under 16 MiB, the default limit of a message from RabbitMQ 4.0
+ * on (https://www.rabbitmq.com/docs/limits).
  */
 export const MAX_BODY_BYTES: number = 16 * 1024 * 1024 - 1;
 
@@ -12,7 +11,7 @@ export const MAX_BODY_BYTES: number = 16 * 1024 * 1024 - 1;
  * Turns values into message bodies and back.
  *
  * @typeParam In What `encode` takes.
- * @typeParam Out What `decode` gives; another type than `In` where a schema transforms.
+ * @typeParam Out What `decode` returns; differs from `In` if a schema transforms values.
  */
 export interface Codec<In, Out = In> {
   /** The MIME type that is sent with the body. */
@@ -20,13 +19,13 @@ export interface Codec<In, Out = In> {
   /** The largest body in bytes, checked before decoding and after encoding. */
   readonly maxBytes: number;
   /**
-   * Value to body.
+   * Turns a value into a body.
    *
    * @throws {RpcError} `invalid_argument` or `out_of_range` if the value has no encoding.
    */
   encode(value: In): Uint8Array;
   /**
-   * Body to value. The body is whatever the network delivered.
+   * Turns a body into a value. The body comes from the network and may hold anything.
    *
    * @throws {RpcError} `invalid_argument` or `out_of_range` naming the value and the bound.
    */
@@ -61,13 +60,13 @@ export interface IntegerOptions {
 
 /** Options of {@linkcode bigint}. */
 export interface BigintOptions extends CodecOptions {
-  /** The smallest integer that is accepted; unbounded if absent. */
+  /** The smallest integer that is accepted; no bound if absent. */
   readonly min?: bigint;
-  /** The largest integer that is accepted; unbounded if absent. */
+  /** The largest integer that is accepted; no bound if absent. */
   readonly max?: bigint;
   /**
-   * The largest body in bytes, one per digit. Reading decimal digits takes
-   * more than linear time, hence the lower default.
+   * The largest body in bytes, one per digit, from 1 to {@linkcode MAX_BODY_BYTES}. The default is lower than that of
+   * other codecs, because parsing decimal digits takes more than linear time.
    *
    * @default {1_048_576}
    */
@@ -85,10 +84,10 @@ function quote(text: string): string {
   return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
 }
 
-/** Up to this many bytes a loop is several times faster than a call of the decoder. */
+/** Up to this many bytes, a loop is several times faster than the decoder. */
 const SHORT = 32;
 
-/** Short plain ASCII; undefined if it is anything else. */
+/** Decodes a short ASCII body; undefined if it is longer, or not ASCII. */
 function decodeAscii(body: Uint8Array): string | undefined {
   if (body.length > SHORT) return undefined;
   let text = "";
@@ -100,7 +99,7 @@ function decodeAscii(body: Uint8Array): string | undefined {
   return text;
 }
 
-/** A short one shares the memory of Node's pool: memory of its own costs five times as much. */
+/** `Buffer.from` takes the memory of short texts from Node's pool; separate memory costs five times as much. */
 function encodeText(text: string): Uint8Array {
   return Buffer.from(text);
 }
@@ -130,7 +129,7 @@ function wanted(min: number | bigint | undefined, max: number | bigint | undefin
   return min !== undefined ? `must be at least ${min}` : `must be at most ${max}`;
 }
 
-/** Plain decimal text to its digits; `30`, `-5` and `0` are, `+5`, `3.0`, `1e3`, ` 5` and `0x1e` are not. */
+/** Reads plain decimal text: `30`, `-5` and `0` are accepted; `+5`, `3.0`, `1e3`, ` 5` and `0x1e` are not. */
 function decodeDecimal(body: Uint8Array, what: string): string {
   const text = decodeText(body, what);
   if (DECIMAL.test(text)) return text;
@@ -142,21 +141,22 @@ function decodeDecimal(body: Uint8Array, what: string): string {
 }
 
 /**
- * Bytes as they are.
+ * Bytes, unchanged.
  *
  * @param options The size limit.
  * @returns The codec, `application/octet-stream`.
+ * @throws {RangeError} If `maxBytes` is out of its bounds.
  */
 export function bytes(options: CodecOptions = {}): Codec<Uint8Array> {
   return {
     contentType: "application/octet-stream",
     maxBytes: checkedMaxBytes(options),
     encode(value: Uint8Array): Uint8Array {
-      // A copy: the caller may change its array while the message waits to be sent.
+      // A copy, because the caller may change its array while the message waits to be sent.
       if (value instanceof Uint8Array) return new Uint8Array(value);
       throw refuse("invalid_argument", `Cannot encode bytes: must be a Uint8Array, current value is ${typeof value}`);
     },
-    // A copy: the body is a view of what the socket delivered.
+    // A copy, because the body is a view of the socket's memory.
     decode: (body: Uint8Array): Uint8Array => new Uint8Array(body),
   };
 }
@@ -166,6 +166,7 @@ export function bytes(options: CodecOptions = {}): Codec<Uint8Array> {
  *
  * @param options The size limit.
  * @returns The codec, `text/plain`.
+ * @throws {RangeError} If `maxBytes` is out of its bounds.
  */
 export function text(options: CodecOptions = {}): Codec<string> {
   return {
@@ -188,7 +189,7 @@ export function text(options: CodecOptions = {}): Codec<string> {
  *
  * @example
  * ```ts
- * import { integer } from "../rpc.ts";
+ * import { integer } from "@rabbitmq-rpc/rpc";
  *
  * const percent = integer({ min: 0, max: 100 });
  * console.assert(percent.decode(percent.encode(30)) === 30);
@@ -224,11 +225,11 @@ export function integer(options: IntegerOptions = {}): Codec<number> {
 }
 
 /**
- * An integer of any size as plain decimal text: fib(100) does not fit a number.
+ * An integer of any size as plain decimal text, for values that a number cannot hold exactly.
  *
  * @param options Its bounds, both included, and the size limit.
  * @returns The codec, `text/plain`.
- * @throws {RangeError} If `min` is above `max`.
+ * @throws {RangeError} If `min` is above `max`, or `maxBytes` is out of its bounds.
  */
 export function bigint(options: BigintOptions = {}): Codec<bigint> {
   const { min, max } = options;
@@ -253,10 +254,7 @@ export function bigint(options: BigintOptions = {}): Codec<bigint> {
   };
 }
 
-/**
- * Any Standard Schema validator (https://standardschema.dev), spelled out here
- * so that its types are part of this library's documentation.
- */
+/** Any Standard Schema validator (https://standardschema.dev); its types are here to be part of the documentation. */
 export interface Schema<In = unknown, Out = In> {
   /** The validator's side of the standard. */
   readonly "~standard": {
@@ -264,9 +262,9 @@ export interface Schema<In = unknown, Out = In> {
     readonly version: 1;
     /** Who made the validator. */
     readonly vendor: string;
-    /** Checks a value; gives the value that it stands for, or what is wrong with it. */
+    /** Checks a value; returns the validated value, or what is wrong with it. */
     readonly validate: (value: unknown) => SchemaResult<Out> | Promise<SchemaResult<Out>>;
-    /** What goes in and what comes out, for the type checker alone. */
+    /** The types of input and output, for the type checker only. */
     readonly types?: { readonly input: In; readonly output: Out } | undefined;
   };
 }
@@ -280,7 +278,7 @@ export type SchemaResult<Out> =
 export interface SchemaIssue {
   /** What is wrong, for a person. */
   readonly message: string;
-  /** Where: keys, from the outermost in. */
+  /** Where: the keys that lead to it, the outermost first. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
@@ -305,23 +303,21 @@ function validated<Out>(result: SchemaResult<Out>): Out {
   throw refuse("invalid_argument", `Cannot decode JSON: ${list}`, { issues });
 }
 
-/**
- * JSON, decoded to `unknown`.
- *
- * @returns The codec, `application/json`.
- */
+/** JSON, decoded to `unknown`; the content type is `application/json`. */
 export function json(): Codec<unknown>;
 /**
- * JSON, validated when it is decoded: a request on the server before its
- * handler runs, a reply on the client before the call returns it.
+ * JSON, validated when it is decoded: a request on the server before its handler runs, a reply on the client before the
+ * call returns it.
  *
  * @param schema Any Standard Schema validator (https://standardschema.dev): Zod, Valibot, ArkType, ...
  * @param options The size limit.
  * @returns The codec, `application/json`.
+ * @throws {TypeError} If `schema` is not a Standard Schema validator.
+ * @throws {RangeError} If `maxBytes` is out of its bounds.
  *
  * @example With Zod
  * ```ts
- * import { json } from "../rpc.ts";
+ * import { json } from "@rabbitmq-rpc/rpc";
  * import { z } from "zod";
  *
  * const order = json(z.object({ item: z.string(), count: z.number().int().positive() }));
@@ -335,9 +331,10 @@ export function json<In, Out>(
 /**
  * JSON, decoded to `unknown`, with a size limit.
  *
- * @param schema Absent.
+ * @param schema `undefined`.
  * @param options The size limit.
  * @returns The codec, `application/json`.
+ * @throws {RangeError} If `maxBytes` is out of its bounds.
  */
 export function json(schema: undefined, options: CodecOptions): Codec<unknown>;
 export function json(schema?: Schema, options: CodecOptions = {}): Codec<unknown> {
@@ -375,7 +372,7 @@ export function json(schema?: Schema, options: CodecOptions = {}): Codec<unknown
   };
 }
 
-/** Encodes, and refuses a body that is over the codec's limit. */
+/** Encodes a value; refuses a body that is over the codec's limit. */
 export function encodeBody<In>(codec: Codec<In, unknown>, value: In, what: "request" | "reply"): Uint8Array {
   const body = codec.encode(value);
   if (body.byteLength <= codec.maxBytes) return body;
@@ -385,7 +382,7 @@ export function encodeBody<In>(codec: Codec<In, unknown>, value: In, what: "requ
   );
 }
 
-/** Decodes, and refuses a body that is over the codec's limit before it is looked at. */
+/** Decodes a body; one that is over the codec's limit is refused unread. */
 export function decodeBody<Out>(
   codec: Codec<never, Out>,
   body: Uint8Array,
