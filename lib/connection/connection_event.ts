@@ -35,9 +35,7 @@ function lineOf(event: ConnectionEvent): string | undefined {
       const { attempt, delay, error } = event;
       // Only the first attempt and every tenth after it, so that a long outage does not fill the log.
       const told = attempt % 10 === 1;
-      return told
-        ? `Retrying in ${(delay / 1_000).toFixed(1)} s (attempt ${attempt}): ${error.message}`
-        : undefined;
+      return told ? `Retrying in ${(delay / 1_000).toFixed(1)} s (attempt ${attempt}): ${error.message}` : undefined;
     }
     case "blocked":
       return `Blocked by the broker: ${event.reason}`;
