@@ -5,7 +5,7 @@
  *
  * @example One procedure, a server and a client
  * ```ts
- * import { integer, procedure, RpcClient, RpcServer } from "./rpc.ts";
+ * import { integer, procedure, RpcClient, RpcServer } from "@rabbitmq-rpc/rpc";
  *
  * const double = procedure({ queue: "double", request: integer(), reply: integer(), idempotent: true });
  *
@@ -22,16 +22,13 @@ export { RpcError } from "./contract/errors.ts";
 export type { RpcCode, RpcErrorOptions, RpcOutcome } from "./contract/errors.ts";
 export { isRpcError } from "./contract/typed_error.ts";
 export type { DetailsIn, DetailsOut, TypedRpcError } from "./contract/typed_error.ts";
-export { bigint, bytes, empty, integer, json, MAX_BODY_BYTES, text } from "./contract/codec.ts";
-export type {
-  BigintOptions,
-  Codec,
-  CodecOptions,
-  IntegerOptions,
-  Schema,
-  SchemaIssue,
-  SchemaResult,
-} from "./contract/codec.ts";
+export { bigint, integer } from "./contract/decimal_codecs.ts";
+export { bytes, empty, text } from "./contract/plain_codecs.ts";
+export { json } from "./contract/json_codec.ts";
+export { MAX_BODY_BYTES } from "./contract/codec.ts";
+export type { BigintOptions, IntegerOptions } from "./contract/decimal_codecs.ts";
+export type { Codec, CodecOptions } from "./contract/codec.ts";
+export type { Schema, SchemaIssue, SchemaResult } from "./contract/json_codec.ts";
 export { procedure } from "./contract/procedure.ts";
 export type {
   ErrorMap,

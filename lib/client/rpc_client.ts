@@ -60,14 +60,15 @@ export type ClientOf<Of extends Methods> = {
  *
  * @example
  * ```ts
- * import { fib, fibonacci } from "../tutorial/fib.ts";
- * import { RpcClient, RpcServer } from "../rpc.ts";
+ * import { procedure, RpcClient, RpcServer, text } from "@rabbitmq-rpc/rpc";
+ *
+ * const greet = procedure({ queue: "greet", request: text(), reply: text(), idempotent: true });
  *
  * await using server = await RpcServer.connect();
- * await server.serve(fibonacci, fib);
+ * await server.serve(greet, (name) => `Hello, ${name}!`);
  *
  * await using client = await RpcClient.connect();
- * console.assert(await client.call(fibonacci, 30, { timeout: 5_000 }) === 832040n);
+ * console.assert(await client.call(greet, "Ada", { timeout: 5_000 }) === "Hello, Ada!");
  * ```
  */
 export class RpcClient implements AsyncDisposable {

@@ -3,12 +3,12 @@ import { type Codec, MAX_BODY_BYTES } from "./codec.ts";
 import { isRpcCode, type RpcCode } from "./errors.ts";
 
 /**
- * What kind of queue holds the requests
+ * The type of the queue that holds the requests
  * (https://www.rabbitmq.com/docs/queues):
  *
  * - `quorum`: durable and replicated, as tutorial six declares it today.
  * - `classic`: durable on one node.
- * - `transient`: gone with the broker, as older tutorials declare it.
+ * - `transient`: lost when the broker restarts, as older tutorials declare it.
  */
 export type QueueType = "quorum" | "classic" | "transient";
 
@@ -30,18 +30,18 @@ export interface MethodOptions<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors 
    */
   readonly errors?: Errors | undefined;
   /**
-   * What happens to a request whose fate is not known:
+   * What happens to a request when it is unknown whether it has run:
    *
    * - `true`: the client sends it again after a lost connection or a nack,
    *   within the deadline; servers run redelivered requests.
-   * - absent: the client never sends twice; servers run redelivered requests.
-   * - `false`: at most once. The client never sends twice, and a server
+   * - absent: the client never sends it twice; servers run redelivered requests.
+   * - `false`: at most once. The client never sends it twice, and a server
    *   answers a redelivered request with `aborted` without running it.
    */
   readonly idempotent?: boolean | undefined;
   /**
    * After how many deliveries a server answers `aborted` instead of running a
-   * request again, from 1 to 1000; counted by quorum queues alone. A queue's own
+   * request again, from 1 to 1000; only quorum queues count. A queue's own
    * delivery limit, 20 by default from RabbitMQ 4.0 on, comes first if it is lower:
    * the broker then drops or dead-letters the request, and its call times out.
    *
@@ -74,11 +74,12 @@ export interface QueueOptions {
    */
   readonly messageTtl?: number | undefined;
   /**
-   * Where rejected, expired and poisonous requests go, in a queue that the
-   * server declares; `""` is the default exchange (https://www.rabbitmq.com/docs/dlx).
+   * The exchange for requests that are rejected, have expired or have reached
+   * `maxDeliveries`, of a queue that the server declares; at most 255 bytes;
+   * `""` is the default exchange (https://www.rabbitmq.com/docs/dlx).
    */
   readonly deadLetterExchange?: string | undefined;
-  /** The routing key with which they go there; that of the request if absent. */
+  /** The routing key with which they are sent there, at most 255 bytes; that of the request if absent. */
   readonly deadLetterRoutingKey?: string | undefined;
 }
 
@@ -96,9 +97,9 @@ export interface QueueSettings {
   readonly maxLength: number | undefined;
   /** How long a request may wait in a queue that the server declares, in ms. */
   readonly messageTtl: number | undefined;
-  /** Where rejected, expired and poisonous requests go. */
+  /** The exchange for requests that are rejected, have expired or have reached `maxDeliveries`. */
   readonly deadLetterExchange: string | undefined;
-  /** The routing key with which they go there. */
+  /** The routing key with which they are sent there. */
   readonly deadLetterRoutingKey: string | undefined;
 }
 
@@ -156,7 +157,7 @@ export function queueSettings(options: QueueOptions, action: string): QueueSetti
 export function queueArguments(settings: Omit<QueueSettings, "queue">): Record<string, unknown> {
   const { queueType, maxLength, messageTtl, deadLetterExchange, deadLetterRoutingKey } = settings;
   const named = {
-    // A transient queue is declared as old tutorials do it: with no argument at all.
+    // Older tutorials declare a transient queue without arguments.
     "x-queue-type": queueType === "transient" ? undefined : queueType,
     "x-max-length": maxLength,
     "x-overflow": maxLength === undefined ? undefined : "reject-publish",
@@ -214,17 +215,17 @@ export function methodSettings<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors 
 }
 
 /**
- * Defines one remote function: the queue that it is reached by, and how its
- * requests and replies are encoded and checked. Client and server share it.
+ * Defines one remote function: the queue of its requests, and how requests and
+ * replies are encoded and checked. Client and server share it.
  *
- * @param options Queue, codecs, and what happens when a request's fate is not known.
+ * @param options Queue, codecs, and whether a request may run more than once.
  * @returns The procedure, for `RpcServer.serve` and `RpcClient.call`.
  * @throws {TypeError} If an option has the wrong type.
  * @throws {RangeError} If an option is out of its bounds.
  *
  * @example
  * ```ts
- * import { integer, procedure } from "../rpc.ts";
+ * import { integer, procedure } from "@rabbitmq-rpc/rpc";
  *
  * const double = procedure({ queue: "double", request: integer(), reply: integer(), idempotent: true });
  * console.assert(double.queueType === "quorum");

@@ -29,8 +29,9 @@ export function isRpcError(error: unknown): error is RpcError;
  * @example
  * ```ts
  * import { integer, isRpcError, json, procedure, RpcError } from "@rabbitmq-rpc/rpc";
+ * import { z } from "zod";
  *
- * const missing = json<{ id: number }>();
+ * const missing = json(z.object({ id: z.number() }));
  * const find = procedure({ queue: "find", request: integer(), reply: json(), errors: { not_found: missing } });
  *
  * const error: unknown = new RpcError("not_found", "Cannot find user 7", { details: { id: 7 } });

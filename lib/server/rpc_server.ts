@@ -90,11 +90,15 @@ export interface Serving extends AsyncDisposable {
  *
  * @example
  * ```ts
- * import { fib, fibonacci } from "../tutorial/fib.ts";
- * import { RpcServer } from "../rpc.ts";
+ * import { integer, procedure, RpcError, RpcServer } from "@rabbitmq-rpc/rpc";
+ *
+ * const root = procedure({ queue: "root", request: integer(), reply: integer(), idempotent: true });
  *
  * await using server = await RpcServer.connect();
- * await server.serve(fibonacci, (n) => fib(n), { prefetch: 1 });
+ * await server.serve(root, (n) => {
+ *   if (n < 0) throw new RpcError("out_of_range", `Cannot take the root of ${n}: it must not be negative`);
+ *   return Math.floor(Math.sqrt(n));
+ * }, { prefetch: 20 });
  * ```
  */
 export class RpcServer<Added extends object = object> implements AsyncDisposable {

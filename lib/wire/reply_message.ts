@@ -4,10 +4,10 @@ import { isDirect } from "./reply_address.ts";
 
 const ERROR_TYPE = "rpc.error";
 
-/** What a server says of a reply. */
+/** The parts of a reply. */
 export interface ReplyParts {
   readonly replyTo: ByteString;
-  /** Echoed as it came. */
+  /** That of the request, unchanged. */
   readonly correlationId: ByteString | undefined;
   readonly contentType: string;
   readonly isError: boolean;
@@ -21,7 +21,7 @@ export function replyMessage(parts: ReplyParts): Publish {
   return {
     exchange: "",
     routingKey: replyTo,
-    // A returned reply says that the caller has left; direct addresses are returned although they are alive.
+    // A returned reply means that the caller has left. RabbitMQ before 4.3 also returns direct replies that it delivers.
     mandatory: !isDirect(replyTo),
     properties: {
       contentType: toByteString(contentType),

@@ -6,7 +6,7 @@
 
 import type { CallIds } from "../../lib/client/call_ids.ts";
 import { type AnyProcedure, PendingCall } from "../../lib/client/pending_call.ts";
-import { text } from "../../lib/contract/codec.ts";
+import { text } from "../../lib/contract/plain_codecs.ts";
 import { procedure } from "../../lib/contract/procedure.ts";
 
 /** A procedure of a queue, as clients keep it. */

@@ -3,20 +3,10 @@ import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { type } from "arktype";
 import * as v from "valibot";
 import { z } from "zod";
-import {
-  bigint,
-  bytes,
-  type Codec,
-  decodeBody,
-  encodeBody,
-  integer,
-  json,
-  MAX_BODY_BYTES,
-  type Schema,
-  type SchemaIssue,
-  type SchemaResult,
-  text,
-} from "../../../lib/contract/codec.ts";
+import { bigint, integer } from "../../../lib/contract/decimal_codecs.ts";
+import { bytes, text } from "../../../lib/contract/plain_codecs.ts";
+import { type Codec, decodeBody, encodeBody, MAX_BODY_BYTES } from "../../../lib/contract/codec.ts";
+import { json, type Schema, type SchemaIssue, type SchemaResult } from "../../../lib/contract/json_codec.ts";
 import { RpcError } from "../../../lib/contract/errors.ts";
 
 function encoded(source: string): Uint8Array {

@@ -1,5 +1,7 @@
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
-import { integer, MAX_BODY_BYTES, text } from "../../../lib/contract/codec.ts";
+import { integer } from "../../../lib/contract/decimal_codecs.ts";
+import { MAX_BODY_BYTES } from "../../../lib/contract/codec.ts";
+import { text } from "../../../lib/contract/plain_codecs.ts";
 import { procedure, type ProcedureOptions, queueArguments } from "../../../lib/contract/procedure.ts";
 
 const BASE = { queue: "q", request: integer(), reply: text() };

@@ -1,0 +1,249 @@
+import { assert, assertEquals, assertFalse, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import config from "../../../deno.json" with { type: "json" };
+import { DEFAULT_URL } from "../../../lib/connection/broker_url.ts";
+import { RpcError } from "../../../lib/contract/errors.ts";
+import {
+  type Args,
+  asUsage,
+  brokerUrl,
+  EXIT,
+  parseCommandLine,
+  parseDuration,
+  reportNoBroker,
+  runScript,
+  UsageError,
+} from "../../../lib/tutorial/command_line.ts";
+import { consoleErrors } from "../../support/console_errors.ts";
+import { environment } from "../../support/environment.ts";
+
+function parse(...argv: string[]): Args {
+  return parseCommandLine(argv, ["url", "queue"], ["json"]);
+}
+
+/** The message with which a command line is refused. */
+function refusal(...argv: string[]): string {
+  return assertThrows(() => parse(...argv), UsageError).message;
+}
+
+Deno.test("Exit codes are those of the README", () => {
+  assertEquals(EXIT, { ok: 0, failed: 1, usage: 2, noBroker: 3, interrupted: 130 });
+});
+
+Deno.test("parseCommandLine() of nothing is empty", () => {
+  assertEquals(parse(), { values: {}, switches: new Set<string>(), operands: [] });
+});
+
+for (const argv of [["--url", "a", "--json", "30"], ["--url=a", "30", "--json"], ["30", "--json", "--url", "a"]]) {
+  Deno.test(`parseCommandLine() reads ${argv.join(" ")}`, () => {
+    assertEquals(parse(...argv), { values: { url: "a" }, switches: new Set(["json"]), operands: ["30"] });
+  });
+}
+
+Deno.test("parseCommandLine() leaves operands as they were typed", () => {
+  assertEquals(parse("007", "1e3", "0x1e", "", " 5", "+5").operands, ["007", "1e3", "0x1e", "", " 5", "+5"]);
+});
+
+Deno.test("parseCommandLine() leaves values as they were typed", () => {
+  assertEquals(parse("--url", "007", "--queue", "1e3").values, { url: "007", queue: "1e3" });
+});
+
+Deno.test("parseCommandLine() knows --help, -h and --version everywhere", () => {
+  assertEquals(parse("--help").switches, new Set(["help"]));
+  assertEquals(parse("-h").switches, new Set(["help"]));
+  assertEquals(parse("--version").switches, new Set(["version"]));
+  assertEquals(parseCommandLine(["--help"], []).switches, new Set(["help"]));
+});
+
+for (const number of ["-5", "-.5", "-5x"]) {
+  Deno.test(`parseCommandLine() takes ${number} for an operand`, () => {
+    assertEquals(parse(number), { values: {}, switches: new Set<string>(), operands: [number] });
+  });
+}
+
+Deno.test("parseCommandLine() has operands below zero first", () => {
+  assertEquals(parse("30", "-5").operands, ["-5", "30"]);
+});
+
+for (const flag of ["--qeue", "-x", "--no-json"]) {
+  Deno.test(`parseCommandLine() refuses ${flag}, and says which flags there are`, () => {
+    const wanted = "want one of --url, --queue, --json, --help, --version";
+    assertEquals(refusal(flag), `Unknown flag "${flag}": ${wanted}`);
+  });
+}
+
+for (const argv of [["--url"], ["--url="], ["--url", "--json"], ["--url", ""]]) {
+  Deno.test(`parseCommandLine() refuses ${JSON.stringify(argv)}, which lacks a value`, () => {
+    assertEquals(refusal(...argv), "Missing value: --url needs a value after it");
+  });
+}
+
+for (const argument of ["--json=yes", "--help=", "--version=1"]) {
+  Deno.test(`parseCommandLine() refuses ${argument}, whose flag takes no value`, () => {
+    assertEquals(refusal(argument), `Unexpected value in "${argument}": this flag takes none`);
+  });
+}
+
+for (
+  const [text, ms] of [
+    ["1ms", 1],
+    ["500ms", 500],
+    ["2147483647ms", 2_147_483_647],
+    ["1s", 1_000],
+    ["5s", 5_000],
+    ["2147483s", 2_147_483_000],
+    ["1m", 60_000],
+    ["35791m", 2_147_460_000],
+    ["0000000001s", 1_000],
+  ] as const
+) {
+  Deno.test(`parseDuration() reads ${text}`, () => assertEquals(parseDuration(text, "timeout"), ms));
+}
+
+const NO_DURATIONS = [
+  ...["", "5", "ms", "0ms", "0s", "-1s", "+1s", "1.5s", "1e3ms", "5 s", " 5s", "5s ", "5S", "5h", "5sm", "٣s"],
+  ...["2147483648ms", "2147484s", "35792m", "00000000001s"],
+];
+
+for (const text of NO_DURATIONS) {
+  Deno.test(`parseDuration() refuses "${text}", and says what it wants`, () => {
+    const wanted = "want a whole number of ms, s or m, such as 500ms, 5s or 2m, at most 35791m";
+    const { message } = assertThrows(() => parseDuration(text, "timeout"), UsageError);
+    assertEquals(message, `Invalid value "${text}" for --timeout: ${wanted}`);
+  });
+}
+
+Deno.test("asUsage() gives what the check gives", () => {
+  assertEquals(asUsage(() => 5), 5);
+});
+
+for (const error of [new TypeError("wrong type"), new RangeError("too large")]) {
+  Deno.test(`asUsage() makes a ${error.name} a UsageError`, () => {
+    const thrown = assertThrows(() =>
+      asUsage(() => {
+        throw error;
+      }), UsageError);
+    assertEquals([thrown.name, thrown.message], ["UsageError", error.message]);
+  });
+}
+
+Deno.test("asUsage() leaves other errors as they are", () => {
+  const error = new Error("no");
+  const thrown = assertThrows(() =>
+    asUsage(() => {
+      throw error;
+    })
+  );
+  assertStrictEquals(thrown, error);
+});
+
+Deno.test("brokerUrl() is that of the flag, else of the environment, else the default", () => {
+  {
+    using _environment = environment({ AMQP_URL: "amqp://environment" });
+    assertEquals([brokerUrl("amqps://flag"), brokerUrl(undefined)], ["amqps://flag", "amqp://environment"]);
+  }
+  for (const variables of [{}, { AMQP_URL: "" }]) {
+    using _environment = environment(variables);
+    assertEquals(brokerUrl(undefined), DEFAULT_URL);
+  }
+});
+
+for (
+  const [url, found] of [
+    ["nonsense", "what is there is no URL"],
+    ["", "what is there is no URL"],
+    ["http://user:hush@host/path", "got one of http://host"],
+    ["amqpx://user:hush@host", "got one of amqpx://host"],
+    ["xamqp://user:hush@host", "got one of xamqp://host"],
+    ["amqp:///vhost", "got one of amqp://"],
+  ] as const
+) {
+  Deno.test(`brokerUrl() refuses "${url.replace("hush", "...")}", and shows no password`, () => {
+    using _environment = environment({ AMQP_URL: url || "nonsense" });
+    const byFlag = assertThrows(() => brokerUrl(url), UsageError).message;
+    const byEnvironment = assertThrows(() => brokerUrl(undefined), UsageError).message;
+    const wanted =
+      "want amqp://user:password@host:5672/vhost, or amqps:// for TLS, with special characters percent-encoded";
+    assertEquals(byFlag, `Invalid value for --url: ${wanted}; ${found}`);
+    assertEquals(byEnvironment, `Invalid AMQP_URL in the environment: ${wanted}; ${found}`);
+  });
+}
+
+const HINT = "; start one with: deno task broker";
+
+for (
+  const [url, code, hint] of [
+    ["amqp://localhost", "ECONNREFUSED", HINT],
+    ["amqp://localhost:5672", "ECONNREFUSED", HINT],
+    ["amqp://127.0.0.1:5673", "ECONNREFUSED", `${HINT} --port 5673`],
+    ["amqp://127.1.2.3", "ECONNREFUSED", HINT],
+    ["amqp://[::1]:7", "ECONNREFUSED", `${HINT} --port 7`],
+    ["amqp://localhost.example", "ECONNREFUSED", ""],
+    ["amqp://my.localhost", "ECONNREFUSED", ""],
+    ["amqp://10.127.0.1", "ECONNREFUSED", ""],
+    ["amqp://localhost", "ENOTFOUND", ""],
+    ["amqp://localhost", undefined, ""],
+  ] as const
+) {
+  Deno.test(`reportNoBroker() of ${url}, ${code ?? "without cause"}, ${hint === "" ? "has no hint" : `says "${hint}"`}`, () => {
+    using log = consoleErrors();
+    const error = new RpcError("unavailable", "No broker", code === undefined ? {} : { cause: { code } });
+    assertEquals(reportNoBroker(error, url), 3);
+    assertEquals(log.lines, [`No broker${hint}`]);
+  });
+}
+
+Deno.test("reportNoBroker() throws what is no RpcError", () => {
+  const error = new Error("no");
+  assertStrictEquals(assertThrows(() => reportNoBroker(error, "amqp://localhost")), error);
+});
+
+/** What a script does: what it prints, whether it runs, and its exit code. */
+async function run(args: () => Args, main: () => Promise<number> = () => Promise.resolve(7)) {
+  using errors = consoleErrors();
+  const { log } = console;
+  const printed: unknown[] = [];
+  let ran = false;
+  console.log = (text: unknown) => printed.push(text);
+  try {
+    await runScript("the help", () => {
+      ran = true;
+      return main();
+    }, args);
+    return { printed, errors: errors.lines, ran, code: Deno.exitCode };
+  } finally {
+    console.log = log;
+    Deno.exitCode = 0;
+  }
+}
+
+Deno.test("runScript() ends with what main gives", async () => {
+  assertEquals(await run(() => parse("30")), { printed: [], errors: [], ran: true, code: 7 });
+});
+
+for (
+  const [argv, printed] of [[["--help"], "the help"], [["--version"], config.version], [
+    ["--version", "-h"],
+    "the help",
+  ]] as const
+) {
+  Deno.test(`runScript() prints what ${argv.join(" ")} asks for, and does not run`, async () => {
+    assertEquals(await run(() => parse(...argv)), { printed: [printed], errors: [], ran: false, code: 0 });
+  });
+}
+
+Deno.test("runScript() says how to use it, with exit code 2, of a UsageError of either", async () => {
+  const wrong = (): never => {
+    throw new UsageError("Wrong");
+  };
+  const early = await run(wrong);
+  assertEquals(early, { printed: [], errors: ["Wrong\nTry --help"], ran: false, code: 2 });
+  const late = await run(() => parse(), () => Promise.reject(new UsageError("Wrong")));
+  assertEquals(late, { ...early, ran: true });
+});
+
+Deno.test("runScript() throws what is no UsageError", async () => {
+  const error = new Error("no");
+  assertStrictEquals(await assertRejects(() => run(() => parse(), () => Promise.reject(error))), error);
+  assertFalse(error instanceof UsageError);
+  assert(Deno.exitCode === 0);
+});
