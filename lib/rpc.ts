@@ -5,7 +5,7 @@
  *
  * @example One procedure, a server and a client
  * ```ts
- * import { integer, procedure, RpcClient, RpcServer } from "./rpc.ts";
+ * import { integer, procedure, RpcClient, RpcServer } from "@rabbitmq-rpc/rpc";
  *
  * const double = procedure({ queue: "double", request: integer(), reply: integer(), idempotent: true });
  *
@@ -20,21 +20,42 @@
  */
 export { RpcError } from "./contract/errors.ts";
 export type { RpcCode, RpcErrorOptions, RpcOutcome } from "./contract/errors.ts";
-export { bigint, bytes, integer, json, MAX_BODY_BYTES, text } from "./contract/codec.ts";
+export { isRpcError } from "./contract/typed_error.ts";
+export type { DetailsIn, DetailsOut, TypedRpcError } from "./contract/typed_error.ts";
+export { bigint, integer } from "./contract/decimal_codecs.ts";
+export { bytes, empty, text } from "./contract/plain_codecs.ts";
+export { json } from "./contract/json_codec.ts";
+export { MAX_BODY_BYTES } from "./contract/codec.ts";
+export type { BigintOptions, IntegerOptions } from "./contract/decimal_codecs.ts";
+export type { Codec, CodecOptions } from "./contract/codec.ts";
+export type { Schema, SchemaIssue, SchemaResult } from "./contract/json_codec.ts";
+export { procedure } from "./contract/procedure.ts";
 export type {
-  BigintOptions,
-  Codec,
-  CodecOptions,
-  IntegerOptions,
-  Schema,
-  SchemaIssue,
-  SchemaResult,
-} from "./contract/codec.ts";
-export { type Procedure, procedure, type ProcedureOptions, type QueueType } from "./contract/procedure.ts";
-export { type CallOptions, RpcClient, type RpcClientOptions } from "./client/rpc_client.ts";
-export { RpcServer, type RpcServerOptions, type ServeOptions } from "./server/rpc_server.ts";
+  ErrorMap,
+  MethodOptions,
+  NoErrors,
+  Procedure,
+  ProcedureOptions,
+  QueueOptions,
+  QueueSettings,
+  QueueType,
+} from "./contract/procedure.ts";
+export { method, service } from "./contract/service.ts";
+export type { AnyMethod, Method, Methods, ProcedureOf, Service, ServiceOptions } from "./contract/service.ts";
+export { provide } from "./contract/interceptor.ts";
+export type { AddedBy, InterceptedCall, Interceptor, Next } from "./contract/interceptor.ts";
+export type { Headers } from "./contract/headers.ts";
+export type { RequestContext } from "./contract/request_context.ts";
+export { type ClientOf, RpcClient, type RpcClientOptions } from "./client/rpc_client.ts";
+export type { CallOptions, ParentContext } from "./client/call_options.ts";
+export {
+  type Handlers,
+  RpcServer,
+  type RpcServerOptions,
+  type ServeOptions,
+  type Serving,
+} from "./server/rpc_server.ts";
 export type { Handler } from "./server/request_runner.ts";
-export type { RequestContext } from "./server/request_context.ts";
 export type { ConnectionEvent } from "./connection/connection_event.ts";
 export type { ClientEvent } from "./client/client_event.ts";
 export type { ServerEvent } from "./server/server_event.ts";

@@ -1,12 +1,25 @@
 import { type ConnectionEvent, logConnectionEvent } from "../connection/connection_event.ts";
+import type { RpcCode, RpcOutcome } from "../contract/errors.ts";
 
-/** What happens to a client, besides how its calls end. */
+/** What happens to a client and its calls. */
 export type ClientEvent =
   | ConnectionEvent
   /** A reply came that no call waits for: late, a duplicate, or a stranger's. */
-  | { readonly type: "late_reply"; readonly correlationId: string | undefined };
+  | { readonly type: "late_reply"; readonly correlationId: string | undefined }
+  /** A call has ended, after `duration` ms and `attempts` writes of its request; `outcome` is absent for a result. */
+  | {
+    readonly type: "called";
+    readonly queue: string;
+    readonly method: string | undefined;
+    /** The call's identity; absent if it ended before it had one. */
+    readonly id: string | undefined;
+    readonly code: RpcCode | "ok";
+    readonly outcome: RpcOutcome | undefined;
+    readonly duration: number;
+    readonly attempts: number;
+  };
 
 /** Writes the events that a person should know to stderr: what happens to the connection. */
 export function logClientEvent(event: ClientEvent): void {
-  if (event.type !== "late_reply") logConnectionEvent(event);
+  if (event.type !== "late_reply" && event.type !== "called") logConnectionEvent(event);
 }

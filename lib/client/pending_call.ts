@@ -1,11 +1,20 @@
 import type { RpcOutcome } from "../contract/errors.ts";
-import type { Procedure } from "../contract/procedure.ts";
+import type { Headers } from "../contract/headers.ts";
+import type { ErrorMap, Procedure } from "../contract/procedure.ts";
+import type { HeaderList } from "../wire/message.ts";
 import { callId, type CallIds } from "./call_ids.ts";
 
 /** A procedure of whatever types; its codecs are used on values of its own alone. */
-export type AnyProcedure = Procedure<never, unknown, never, unknown>;
+export type AnyProcedure = Procedure<never, unknown, never, unknown, ErrorMap>;
 
 function nothing(): void {}
+
+/** What a call may have. */
+export interface PendingCallOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly headers?: HeaderList | undefined;
+  readonly onReplyHeaders?: ((headers: Headers) => void) | undefined;
+}
 
 /** One call that has not ended. */
 export class PendingCall {
@@ -21,6 +30,9 @@ export class PendingCall {
   /** When it ends, on the clock of `performance.now()`. */
   readonly deadline: number;
   readonly signal: AbortSignal | undefined;
+  readonly headers: HeaderList | undefined;
+  /** Called with the headers of the reply. */
+  readonly onReplyHeaders: ((headers: Headers) => void) | undefined;
   /** How often the request was written to the socket. */
   attempts = 0;
   /** Whether it is written and not known to be lost. */
@@ -42,7 +54,7 @@ export class PendingCall {
     procedure: AnyProcedure,
     body: Uint8Array,
     timeout: number,
-    signal: AbortSignal | undefined,
+    { signal, headers, onReplyHeaders }: PendingCallOptions,
   ) {
     this.number = ids.next();
     this.prefix = ids.prefixOf(procedure.queue);
@@ -51,6 +63,8 @@ export class PendingCall {
     this.timeout = timeout;
     this.deadline = performance.now() + timeout;
     this.signal = signal;
+    this.headers = headers;
+    this.onReplyHeaders = onReplyHeaders;
   }
 
   /** The call's identity on the wire. */

@@ -10,6 +10,8 @@ export interface PendingListener {
   aborted(call: PendingCall): void;
   /** The call is out of the table, for whatever reason. */
   left(call: PendingCall): void;
+  /** The call is settled: in an error, or else in its result. */
+  settled(call: PendingCall, error: Error | undefined): void;
 }
 
 /**
@@ -70,6 +72,7 @@ export class PendingCalls {
   resolve(call: PendingCall, value: unknown): boolean {
     if (!this.#end(call)) return false;
     call.resolve(value);
+    this.#listener.settled(call, undefined);
     return true;
   }
 
@@ -77,6 +80,7 @@ export class PendingCalls {
   reject(call: PendingCall, error: Error): boolean {
     if (!this.#end(call)) return false;
     call.reject(error);
+    this.#listener.settled(call, error);
     return true;
   }
 

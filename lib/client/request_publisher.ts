@@ -171,13 +171,13 @@ export class RequestPublisher {
   }
 
   #message(call: PendingCall, replyTo: string): Publish {
-    const { procedure: { queue, request: { contentType } }, id, body, deadline } = call;
+    const { procedure: { queue, method, request: { contentType } }, headers, id, body, deadline } = call;
     if (body.length > this.#maxSize) {
       const text = `the request has ${body.length} bytes, the broker takes ${this.#maxSize}`;
       throw new RpcError("resource_exhausted", text, { outcome: call.outcome });
     }
     const expiration = Math.max(1, Math.ceil(deadline - performance.now()));
-    return requestMessage({ queue, id, replyTo, contentType, expiration, body });
+    return requestMessage({ queue, method, headers, id, replyTo, contentType, expiration, body });
   }
 
   #written(call: PendingCall): void {

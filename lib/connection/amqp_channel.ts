@@ -5,7 +5,7 @@ import type { Confirm, Delivery, Publish, Returned } from "../wire/message.ts";
 import { toDelivery, toPublishOptions, toReturned } from "./amqplib_message.ts";
 import type { FrameTransport } from "./frame_transport.ts";
 
-/** What happens on a channel; each is called synchronously, in order, and must not throw. */
+/** Callbacks of a channel; they are called synchronously, in order, and must not throw. */
 export interface ChannelListener {
   /** A message for the channel's consumer. */
   delivered?(delivery: Delivery): void;
@@ -13,18 +13,18 @@ export interface ChannelListener {
   consumerCanceled?(): void;
   /** A mandatory message that could not be routed. */
   returned?(returned: Returned): void;
-  /** The broker has taken or refused what was published. */
+  /** The broker has confirmed or refused what was published. */
   confirmed?(confirm: Confirm): void;
-  /** Writing may go on after {@linkcode AmqpChannel.publish} gave false. */
+  /** Writing may continue after {@linkcode AmqpChannel.publish} returned false. */
   writable?(): void;
 }
 
-/** A channel that is closed refuses what would be written on it. */
+/** Thrown by {@linkcode AmqpChannel.publish} if the channel is closed. */
 export class ChannelClosedError extends Error {
   override name = "ChannelClosedError";
 }
 
-/** Where amqplib keeps the number of a channel; it is not in its types. */
+/** The number of a channel; amqplib has it, but not in its types. */
 function numberOf(channel: Channel): number {
   return (channel as unknown as { readonly ch: number }).ch;
 }
@@ -34,8 +34,8 @@ function toBuffer(body: Uint8Array): Buffer {
 }
 
 /**
- * A channel of AMQP 0-9-1: its messages and acks go through the codec of `lib/wire`, all else through amqplib. Where
- * there is no {@linkcode FrameTransport}, all goes through amqplib.
+ * A channel of AMQP 0-9-1: its messages and acks go through the codec of `lib/wire`, all else through amqplib. Without a
+ * {@linkcode FrameTransport}, everything goes through amqplib.
  */
 export class AmqpChannel {
   readonly #channel: Channel;
@@ -68,17 +68,17 @@ export class AmqpChannel {
     }
   }
 
-  /** Whether it is closed, or being closed by this side. */
+  /** Whether the channel is closed, or this side has begun to close it. */
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** Sets who hears what happens on the channel. */
+  /** Sets the callbacks of the channel; the last ones set are called. */
   listen(listener: ChannelListener): void {
     this.#listener = listener;
   }
 
-  /** Calls once when the channel is gone, with why, where the broker said so. */
+  /** Calls `closed` once when the channel is gone, with the broker's reason if it gave one. */
   onClosed(closed: (refusal: Error | undefined) => void): void {
     this.#onClosed.push(closed);
   }
@@ -98,14 +98,14 @@ export class AmqpChannel {
     return this.#channel.publish(fromByteString(exchange), fromByteString(routingKey), toBuffer(body), options);
   }
 
-  /** Acknowledges a delivery; with `multiple` also all before it. Does nothing on a closed channel: the broker redelivers. */
+  /** Acknowledges a delivery; with `multiple` also all before it. Ignored on a closed channel: the broker redelivers. */
   ack(deliveryTag: number, multiple: boolean): void {
     if (this.#closed) return;
     if (this.#transport !== undefined) this.#transport.ack(this.#number, deliveryTag, multiple);
     else this.#unlessClosed(() => this.#channel.ack(tagged(deliveryTag), multiple));
   }
 
-  /** Rejects a delivery: to the dead-letter exchange, or back to the queue. Does nothing on a closed channel. */
+  /** Rejects a delivery: to the dead-letter exchange, or back to the queue. Ignored on a closed channel. */
   nack(deliveryTag: number, requeue: boolean): void {
     if (this.#closed) return;
     if (this.#transport !== undefined) this.#transport.nack(this.#number, deliveryTag, requeue);
@@ -116,7 +116,7 @@ export class AmqpChannel {
   async consume(queue: string, options: Options.Consume = {}): Promise<string> {
     const { consumerTag } = await this.#channel.consume(queue, (message) => {
       if (message === null) this.#listener.consumerCanceled?.();
-      // Only without a transport: amqplib is shown no message otherwise.
+      // Only without a transport: with one, amqplib gets no messages.
       else this.#listener.delivered?.(toDelivery(message as ConsumeMessage));
     }, options);
     return consumerTag;
@@ -137,7 +137,7 @@ export class AmqpChannel {
     return this.#channel.assertQueue(queue, options);
   }
 
-  /** Asks for a queue without declaring it; the broker closes the channel if there is none. */
+  /** Asks for a queue without declaring it (a passive declare); the broker closes the channel if there is none. */
   checkQueue(queue: string): Promise<Replies.AssertQueue> {
     return this.#channel.checkQueue(queue);
   }
@@ -152,6 +152,11 @@ export class AmqpChannel {
     await this.#channel.bindQueue(queue, exchange, routingKey);
   }
 
+  /** Ends what {@linkcode AmqpChannel.bindQueue} began. */
+  async unbindQueue(queue: string, exchange: string, routingKey: string): Promise<void> {
+    await this.#channel.unbindQueue(queue, exchange, routingKey);
+  }
+
   /** Closes the channel. */
   async close(): Promise<void> {
     if (this.#closed) return;
@@ -164,7 +169,7 @@ export class AmqpChannel {
     if (this.#closed) throw new ChannelClosedError("The channel is closed");
   }
 
-  /** amqplib refuses from the moment it closes a channel, and says that it is closed only later. */
+  /** amqplib refuses writes as soon as it closes a channel, but emits "close" only later. */
   #unlessClosed(write: () => void): void {
     try {
       write();
@@ -185,7 +190,7 @@ export class AmqpChannel {
   }
 }
 
-/** All that amqplib reads of a message in order to acknowledge it. */
+/** The part of a message that amqplib reads in order to acknowledge it. */
 function tagged(deliveryTag: number): Message {
   return { fields: { deliveryTag } } as Message;
 }

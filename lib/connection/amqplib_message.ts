@@ -3,7 +3,7 @@ import type { ConsumeMessage, Message, Options } from "amqplib";
 import { fromByteString, toByteString } from "../wire/byte_string.ts";
 import type { Delivery, Properties, Publish, Returned } from "../wire/message.ts";
 
-/** The types of entries that are written again for {@linkcode toDelivery}; all others are left out, under their name. */
+/** Encodes a header again for {@linkcode toDelivery}; a value that is not text, a number or a boolean becomes void. */
 function entry(name: string, value: unknown): Buffer {
   const key = Buffer.from(name);
   const head = Buffer.concat([Buffer.from([key.length]), key]);

@@ -1,6 +1,6 @@
 import { type RpcCode, RpcError } from "../contract/errors.ts";
 
-/** What a broker or socket error means; the first line that matches counts. */
+/** The code for an error text of the broker or of TLS; the first pattern that matches counts. */
 const MEANINGS: readonly (readonly [RegExp, RpcCode])[] = [
   [/ACCESS[-_]REFUSED.*(login|authentication)|Handshake terminated by server: 403/i, "unauthenticated"],
   [/SASL mechanism/, "unauthenticated"],
@@ -20,17 +20,17 @@ const BY_REPLY_CODE: Readonly<Record<number, RpcCode>> = {
 const UNREACHABLE: Readonly<Record<string, string>> = {
   ECONNREFUSED: "no broker listens there",
   ENOTFOUND: "the host name is unknown",
-  ETIMEDOUT: "it does not answer",
-  ECONNRESET: "it closed the connection",
-  EPIPE: "it closed the connection",
-  EHOSTUNREACH: "there is no route to it",
-  ENETUNREACH: "there is no route to it",
+  ETIMEDOUT: "the broker does not answer",
+  ECONNRESET: "the broker closed the connection",
+  EPIPE: "the broker closed the connection",
+  EHOSTUNREACH: "there is no route to the host",
+  ENETUNREACH: "there is no route to the host",
 };
 
-/** The codes of errors of TLS, and of keys and certificates that do not fit each other. */
+/** Error codes of TLS, and of keys and certificates that do not match. */
 const TLS_CODE = /^ERR_(?:SSL|TLS|OSSL)_|CERT|^UNABLE_TO_/;
 
-/** The part of a close that the broker means for people. */
+/** The broker's own text in amqplib's message about a close. */
 function reason(message: string): string {
   return message.match(/with message "([^]*)"$/)?.[1] ?? message;
 }
@@ -39,7 +39,7 @@ function unavailable(what: string, cause: unknown): RpcError {
   return new RpcError("unavailable", `Cannot ${what}`, { outcome: "not_executed", cause });
 }
 
-/** An error of amqplib, the socket or TLS, as the one error of this library. */
+/** Converts an error of amqplib, the socket or TLS to an `RpcError`. */
 export function toRpcError(error: unknown, action: string): RpcError {
   if (error instanceof RpcError) return error;
   const { message, code: raw } = (error ?? {}) as { message?: string; code?: unknown };
@@ -55,12 +55,12 @@ export function toRpcError(error: unknown, action: string): RpcError {
   return new RpcError(code, `Cannot ${action}: ${reason(text)}`, { outcome: "not_executed", cause: error });
 }
 
-/** Whether a channel refused to write because it is closed, or closing; the second name is amqplib's. */
+/** Whether a write was refused because the channel is closed, or closing; the second name is amqplib's. */
 export function isChannelClosed(error: unknown): boolean {
   return error instanceof Error && (error.name === "ChannelClosedError" || error.name === "IllegalOperationError");
 }
 
-/** The largest message that the broker takes, in bytes, where it has closed a channel because of a larger one. */
+/** The largest message that the broker accepts, in bytes, if it has closed a channel because of a larger one. */
 export function messageSizeLimit(error: RpcError): number | undefined {
   const digits = /larger than (?:configured )?max size (\d+)/.exec(error.message)?.[1];
   return digits === undefined ? undefined : Number(digits);

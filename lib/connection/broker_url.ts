@@ -3,7 +3,7 @@ import { checkInteger } from "../contract/validate.ts";
 
 /** One host to connect to. */
 export interface Host {
-  /** What may be shown of it: `host:port`. */
+  /** The host as it is shown: `host:port`, without the password. */
   readonly label: string;
   /** The virtual host, decoded. */
   readonly vhost: string;
@@ -13,7 +13,7 @@ export interface Host {
   readonly external: boolean;
 }
 
-/** The broker, where neither an argument nor the environment names one. */
+/** The broker's URL if neither an argument nor the environment names one. */
 export const DEFAULT_URL = "amqp://guest:guest@localhost:5672";
 
 function defaultUrl(): string {

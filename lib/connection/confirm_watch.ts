@@ -2,11 +2,11 @@ import { settlesWithin } from "../contract/deadline.ts";
 import type { Link } from "./link.ts";
 
 /**
- * Sees to it that the broker goes on confirming what is published.
+ * Checks that the broker keeps confirming what is published, and cuts the link if it does not.
  *
- * RabbitMQ 3.10 can stop reading a connection for good when a queue is deleted under load, while its heartbeats go on
- * (its channel waits for credit from the queue that is gone). So a link counts as lost after as long as a lost heartbeat
- * takes: half of that time without a confirm, the other half without an answer to a question.
+ * RabbitMQ 3.10 can stop reading a connection forever when a queue is deleted under load (its channel waits for credit
+ * from the deleted queue), while heartbeats continue. So the link is cut after two heartbeat intervals: one without a
+ * confirm, and one without an answer to a question.
  */
 export class ConfirmWatch {
   readonly #link: Link;
@@ -34,10 +34,10 @@ export class ConfirmWatch {
   }
 
   async #check(): Promise<void> {
-    // Under an alarm the broker is known not to read.
+    // During an alarm it is known that the broker does not read.
     if (this.#asking || this.#link.blocked !== undefined || this.#silence() < this.#patience) return;
     this.#asking = true;
-    const asked = this.#link.openChannel("ask the broker for a sign of life", false).then((channel) => channel.close());
+    const asked = this.#link.openChannel("check that the broker answers", false).then((channel) => channel.close());
     const answered = await settlesWithin(asked, this.#patience);
     this.#asking = false;
     if (answered || this.#link.blocked !== undefined) return;

@@ -2,10 +2,10 @@ import { checkInteger } from "../contract/validate.ts";
 import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
 import type { TlsOptions } from "./handshake.ts";
 
-/** How long one attempt to connect takes at the most, where no option says so, in ms. */
+/** How long one attempt to connect may take by default, in ms. */
 export const CONNECT_TIMEOUT_MS = 10_000;
 
-/** How `connect` of both sides behaves. */
+/** Options that `RpcClient.connect` and `RpcServer.connect` share. */
 export interface ConnectOptions {
   /**
    * How long one attempt to reach one host may take, in ms, from 1 to 2,147,483,647.
@@ -15,23 +15,24 @@ export interface ConnectOptions {
   readonly connectTimeout?: number;
   /**
    * How long `connect` keeps trying when no broker answers, in ms, from 0 to
-   * 2,147,483,647; at 0 every host is tried once. A broker that refuses (password,
-   * virtual host, TLS) ends it at once all the same.
+   * 2,147,483,647; with 0, every host is tried once. If a broker refuses the
+   * password, the virtual host or TLS, `connect` rejects at once nevertheless.
    *
    * @default {0}
    */
   readonly waitForBroker?: number;
   /**
-   * Seconds of silence after which the broker is asked for a sign of life, from 0 (never)
-   * to 65,535; the link counts as lost after about two of them
+   * The heartbeat timeout, in seconds, from 0 (no heartbeats) to 65,535; a link
+   * that is silent for about twice as long counts as lost
    * (https://www.rabbitmq.com/docs/heartbeats).
    *
    * @default {10}
    */
   readonly heartbeat?: number;
   /**
-   * The bounds of the wait before a reconnect, in ms: it doubles from `min` to
-   * `max`, and each wait is drawn at random below that ("full jitter").
+   * The bounds of the wait before a reconnect, in ms, from 1 to 2,147,483,647:
+   * the upper limit of the wait doubles from `min` to `max`, and each wait is
+   * random below it ("full jitter").
    *
    * @default {{ min: 100, max: 3_000 }}
    */
@@ -42,9 +43,9 @@ export interface ConnectOptions {
    * @default {30_000}
    */
   readonly drainTimeout?: number;
-  /** The connection's name in RabbitMQ's management pages; no more than 255 bytes. */
+  /** The connection's name in RabbitMQ's management pages, at most 255 bytes. */
   readonly name?: string;
-  /** Ends `connect` with `canceled` when it is aborted before there is a connection. */
+  /** If it is aborted before the connection is open, `connect` rejects with `canceled`. */
   readonly signal?: AbortSignal;
   /** TLS material for `amqps:` URLs. */
   readonly tls?: TlsOptions;

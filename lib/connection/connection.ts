@@ -12,7 +12,7 @@ import { type ChannelOwner, type ChannelPlan, KeptChannel } from "./kept_channel
 import { Link } from "./link.ts";
 
 /**
- * One connection to one of several hosts, and the channels on it; both are made again when they are lost, until it is
+ * One connection to one of several hosts, and the channels on it; both are opened again when they are lost, until it is
  * closed.
  */
 export class Connection implements ChannelOwner {
@@ -81,14 +81,14 @@ export class Connection implements ChannelOwner {
     return this.#link?.blocked;
   }
 
-  /** The link that is up now. */
+  /** The current link; absent while there is none. */
   get link(): Link | undefined {
     return this.#link;
   }
 
   /**
    * Opens a channel, and a new one whenever it is lost. While there is no
-   * connection it waits for one, for `patience` ms.
+   * connection it waits for one, at most `patience` ms.
    *
    * @throws {RpcError} If the broker refuses what `setup` asks for.
    */
@@ -120,9 +120,9 @@ export class Connection implements ChannelOwner {
   }
 
   /**
-   * Uses a channel once; for what the broker may answer by closing it.
+   * Opens a channel for one use, for a request that the broker may refuse by closing the channel.
    *
-   * @throws {RpcError} If there is no connection, or what the broker says closes the channel.
+   * @throws {RpcError} If there is no connection, or the broker closes the channel, with its reason.
    */
   async borrow<T>(action: string, use: (channel: AmqpChannel) => Promise<T>): Promise<T> {
     let refusal: Error | undefined;
@@ -149,14 +149,14 @@ export class Connection implements ChannelOwner {
     return await link.openChannel(action, confirm);
   }
 
-  /** Closes channels, then the connection, and cuts the socket where the broker does not answer; never rejects. */
+  /** Closes the channels, then the connection, and cuts the socket if the broker does not answer; never rejects. */
   close(): Promise<void> {
     return this.#closing ??= this.#close();
   }
 
   async #close(): Promise<void> {
     this.#ended.abort();
-    // Channels first: Connection.Close overtakes what channels have not written yet.
+    // Channels first: connection.close would be sent before what the channels have not written yet.
     await Promise.all(Array.from(this.#kept, (kept) => kept.close()));
     const link = this.#link;
     this.#link = undefined;
@@ -165,12 +165,12 @@ export class Connection implements ChannelOwner {
     await this.#reconnecting;
   }
 
-  /** Gives the link up; a new one is made. */
+  /** Cuts the link; a new one is opened. */
   abandon(why: string): void {
     this.#link?.cut(why);
   }
 
-  /** Waits so many ms; a close ends it. */
+  /** Waits for `ms` milliseconds, or until the connection is closed. */
   async sleep(ms: number): Promise<void> {
     const { signal } = this.#ended;
     await new Promise<void>((resolve) => {
@@ -185,19 +185,19 @@ export class Connection implements ChannelOwner {
     });
   }
 
-  /** Reports that something failed, and waits before the next try; a close ends it. */
+  /** Emits `retrying`, and waits before the next attempt, or until the connection is closed. */
   async pause(attempt: number, error: RpcError, atMost = Infinity): Promise<void> {
     const delay = Math.min(backoffDelay(attempt, this.#backoff), atMost);
     this.emit({ type: "retrying", attempt: attempt + 1, delay, error });
     await this.sleep(delay);
   }
 
-  /** Reports what happened. */
+  /** Emits an event. */
   emit(event: ConnectionEvent): void {
     this.#listener(event);
   }
 
-  /** Lets a channel go. */
+  /** Removes a channel, which is then not opened again. */
   release(kept: KeptChannel): void {
     this.#kept.delete(kept);
   }
@@ -253,10 +253,10 @@ export class Connection implements ChannelOwner {
     if (this.#ended.signal.aborted) return;
     const { label } = link.host;
     const { message } = toRpcError(cause ?? new Error("the broker closed it"), `keep the connection to ${label}`);
-    const error = new RpcError("unavailable", message, { cause });
+    const error = new RpcError("unavailable", message.replace("Cannot keep", "Lost"), { cause });
     for (const kept of this.#kept) kept.fail(error);
     this.#lastError = error;
-    // A link that lasted starts the backoff anew; one that is lost again and again does not.
+    // Only a link that has lasted for a while resets the backoff.
     if (performance.now() - this.#connectedAt > this.#backoff.max) this.#attempts = 0;
     this.emit({ type: "disconnected", error });
     this.#reconnecting ??= this.#reconnect(error).finally(() => this.#reconnecting = undefined);

@@ -1,4 +1,7 @@
-/** Calls a listener; what it throws, now or later, is logged and ignored: it must not close a channel or end the process. */
+/**
+ * Calls a listener. What it throws, or rejects with later, is logged and ignored, so that it cannot close a channel or end
+ * the process.
+ */
 export function emitTo<Event>(listener: (event: Event) => unknown, event: Event): void {
   try {
     const result = listener(event);

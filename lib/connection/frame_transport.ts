@@ -6,12 +6,12 @@ import { FrameDecoder } from "../wire/frame_decoder.ts";
 import type { Publish } from "../wire/message.ts";
 import { WriteBatcher } from "./write_batcher.ts";
 
-/** Hears what arrives on one channel, and when it may be written to again. */
+/** Receives what arrives on one channel; `writable` is called when writing may continue. */
 export interface TransportSink extends ChannelSink {
   writable(): void;
 }
 
-/** What is used here of an amqplib connection and is not in its types. */
+/** The private parts of an amqplib connection that are used here. */
 interface Internals {
   readonly stream: Duplex;
   readonly channels: readonly ({ readonly buffer: Duplex } | null | undefined)[];
@@ -25,7 +25,7 @@ interface Internals {
   recvFrame(): unknown;
 }
 
-/** Whether to look for amqplib's insides at all; tests of the other way set it to false. */
+/** Whether amqplib's private parts may be used; tests without them set it to false. */
 export const frameTransport = { enabled: true };
 
 function internalsOf(model: ChannelModel): Internals | undefined {
@@ -41,9 +41,9 @@ function internalsOf(model: ChannelModel): Internals | undefined {
 
 /**
  * Reads and writes the frames of an amqplib connection: messages, confirms and acks with the codec of `lib/wire`, all
- * others with amqplib, which keeps the handshake, the heartbeats and the life of channels.
+ * others with amqplib, which also does the handshake and heartbeats, and opens and closes channels.
  *
- * That takes half of the CPU time of a call, and whatever a peer puts into a message, amqplib does not see it.
+ * This halves the CPU time of a call, and amqplib never decodes what a peer puts into a message.
  */
 export class FrameTransport {
   readonly #connection: Internals;
@@ -67,7 +67,7 @@ export class FrameTransport {
   /**
    * Takes over the frames of a connection whose handshake is done.
    *
-   * @returns Nothing if amqplib is not as this was written against; then all stays as it is.
+   * @returns Undefined if amqplib's private parts are not those expected; the connection is then unchanged.
    */
   static install(model: ChannelModel): FrameTransport | undefined {
     const connection = internalsOf(model);
@@ -77,19 +77,19 @@ export class FrameTransport {
     return transport;
   }
 
-  /** Takes the messages and confirms of a channel. */
+  /** Passes the messages and confirms of a channel to `sink` from now on. */
   take(channel: number, sink: TransportSink): void {
     this.#sinks.set(channel, sink);
     this.#decoder.take(channel, sink);
   }
 
-  /** Lets go of a channel that is closed. */
+  /** Removes a channel that is closed. */
   release(channel: number): void {
     this.#sinks.delete(channel);
     this.#decoder.release(channel);
   }
 
-  /** Writes a message; gives whether more may be written now. */
+  /** Writes a message; returns whether more may be written now. */
   publish(channel: number, message: Publish): boolean {
     this.#batcher.publish({ channel, frameMax: this.#connection.frameMax }, message);
     return this.#hasRoom(channel);
@@ -105,7 +105,7 @@ export class FrameTransport {
     this.#batcher.nack(channel, deliveryTag, requeue);
   }
 
-  /** Gives the connection up. */
+  /** Cuts the connection. */
   fail(why: string): void {
     this.#connection.stream.destroy(new Error(why));
   }
@@ -155,7 +155,7 @@ export class FrameTransport {
 
   #decode(chunk: Uint8Array): void {
     const fault = this.#decoder.push(chunk);
-    // What is thrown here ends the connection, as amqplib's own faults do.
+    // amqplib closes the connection because of it, as because of a fault that it finds itself.
     if (fault !== undefined) throw new Error(fault);
   }
 }

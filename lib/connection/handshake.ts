@@ -4,7 +4,7 @@ import { type ChannelModel, connect, credentials } from "amqplib";
 import { RpcError } from "../contract/errors.ts";
 import type { Host } from "./broker_url.ts";
 
-/** TLS material, as PEM text; passed on to the TLS library as it is. */
+/** Keys and certificates for TLS, as PEM text; passed to the TLS library unchanged. */
 export interface TlsOptions {
   /** The certificates of the authorities to trust, instead of the system's. */
   readonly ca?: string | readonly string[];
@@ -25,11 +25,11 @@ export interface HandshakeOptions {
   readonly tls: TlsOptions | undefined;
   /** The connection's name in RabbitMQ's management pages. */
   readonly name: string | undefined;
-  /** Gives up. */
+  /** Ends the handshake when it is aborted. */
   readonly signal: AbortSignal;
 }
 
-/** Runs `create`, and gives the TCP socket that it opens, which amqplib keeps to itself until it is connected. */
+/** Runs `create`, and returns the TCP socket that it opens: amqplib does not expose it before it is connected. */
 function watchSocket<T>(create: () => T): { readonly result: T; readonly socket: Duplex | undefined } {
   let socket: Duplex | undefined;
   const note = (message: unknown): void => {
@@ -69,14 +69,14 @@ export async function handshake(host: Host, options: HandshakeOptions): Promise<
     socket?.destroy();
     reject(new RpcError("unavailable", `Cannot connect to ${host.label}: ${why}`, { outcome: "not_executed" }));
   }
-  // amqplib's timeout is one of silence; this one is for the whole handshake.
+  // amqplib's timeout limits the silence on the socket; this one limits the whole handshake.
   const timer = setTimeout(() => giveUp(`no answer within ${connectTimeout} ms`), connectTimeout);
-  const onAbort = (): void => giveUp("it was closed meanwhile");
+  const onAbort = (): void => giveUp("the connection was closed before it was open");
   signal.addEventListener("abort", onAbort);
   try {
     return await Promise.race([result, givenUp]);
   } catch (error) {
-    // amqplib leaves out what the broker says.
+    // amqplib drops the broker's reason, so the text names all possible ones.
     if (!(error instanceof Error) || !error.message.startsWith("Expected ConnectionOpenOk")) throw error;
     const why = `the virtual host "${host.vhost}" does not exist, is down, or the user may not use it`;
     const text = `Cannot connect to ${host.label}: ${why}`;

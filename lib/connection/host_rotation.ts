@@ -2,7 +2,7 @@ import { RpcError } from "../contract/errors.ts";
 import { toRpcError } from "./broker_error.ts";
 import type { Host } from "./broker_url.ts";
 
-/** The hosts of one cluster, tried in turn, beginning after the one that was used last. */
+/** The hosts of one cluster, tried in turn, starting after the one that was tried last. */
 export class HostRotation {
   readonly #hosts: readonly Host[];
   #next = 0;
@@ -15,7 +15,8 @@ export class HostRotation {
    * Tries every host once, until one can be used.
    *
    * @param use Connects to a host.
-   * @throws {RpcError} What the broker refuses, at once; `unavailable` with all reasons if no host can be used.
+   * @throws {RpcError} At once if a broker refuses (password, virtual host, TLS); `unavailable` with all reasons if no
+   * host can be used.
    */
   async useAny<T>(use: (host: Host) => Promise<T>): Promise<T> {
     const errors: RpcError[] = [];

@@ -7,9 +7,9 @@ import type { Connection } from "./connection.ts";
 export type PublishFate = "confirmed" | "nacked" | "returned";
 
 /**
- * Publishes messages one at a time, each on a channel of its own. What made the broker close a channel or the connection is
- * sent again this way: if that happens once more, there is no doubt which message it was, and nothing else goes down
- * with the channel.
+ * Publishes messages one at a time, each on a channel of its own. Messages that were unconfirmed when the broker closed a
+ * channel or the connection are sent again this way: if that happens once more, it is known which message was the cause,
+ * and no other message is lost with it.
  */
 export class IsolatedPublisher {
   readonly #connection: Connection;
@@ -23,9 +23,9 @@ export class IsolatedPublisher {
   }
 
   /**
-   * Publishes a message after all before it, and waits for what the broker does.
+   * Publishes a message when all earlier ones are settled, and waits for the broker's answer.
    *
-   * @param stillWanted Asked when its turn has come; a message that is not wanted any more counts as nacked.
+   * @param stillWanted Called just before the message is published; if it returns false, the message counts as nacked.
    * @throws {RpcError} `unavailable` if the connection is lost, or else why the broker closed the channel.
    */
   publish(message: Publish, stillWanted: () => boolean): Promise<PublishFate> {

@@ -6,28 +6,28 @@ import type { ConnectionEvent } from "./connection_event.ts";
 import { CLOSE_TIMEOUT_MS, type Link } from "./link.ts";
 import type { PublisherConfirms } from "./publisher_confirms.ts";
 
-/** A channel to open again after every loss. */
+/** How a channel is set up each time it is opened. */
 export interface ChannelPlan {
   /** What the channel is for, as in "Cannot serve ...". */
   readonly action: string;
-  /** What is published on it and not confirmed yet; the connection sees to it that the broker goes on confirming. */
+  /** What is published on it and not confirmed yet; the connection checks that the broker keeps confirming. */
   readonly confirms?: Pick<PublisherConfirms<never>, "reset" | "silence">;
-  /** Prepares each new channel before anyone may use it; sets its listener. */
+  /** Prepares each new channel before it is used; sets its listener. */
   setup(channel: AmqpChannel): Promise<void>;
   /** The channel may be used. */
   opened?(): void;
-  /** The channel is gone, and with it what was not confirmed; a new one follows. */
+  /** The channel is lost, and with it what was not confirmed; a new one will be opened. */
   lost?(error: RpcError): void;
 }
 
-/** What a kept channel needs of its connection. */
+/** What a kept channel needs from its connection. */
 export interface ChannelOwner {
-  /** The link that is up now. */
+  /** The current link; absent while there is none. */
   readonly link: Link | undefined;
   emit(event: ConnectionEvent): void;
-  /** Waits before the next try. */
+  /** Waits before the next attempt. */
   pause(attempt: number, error: RpcError): Promise<void>;
-  /** Lets the channel go. */
+  /** Removes the channel, which is then not opened again. */
   release(channel: KeptChannel): void;
 }
 
@@ -51,7 +51,7 @@ export class KeptChannel {
   }
 
   /**
-   * Opens it on a link; joins an opening that is under way.
+   * Opens it on a link; if it is already being opened, waits for that.
    *
    * @throws {RpcError} If the broker refuses what `setup` asks for, or the link is lost.
    */
@@ -59,7 +59,7 @@ export class KeptChannel {
     return this.#opening ??= this.#open(link).finally(() => this.#opening = undefined);
   }
 
-  /** Opens it again until it is open, or until the link is lost. */
+  /** Tries to open it until it is open, or until the link is lost. */
   async reopen(link: Link): Promise<void> {
     const wanted = (): boolean => this.#owner.link === link && !this.#released && this.#current === undefined;
     for (let attempt = 0; wanted(); attempt++) {
@@ -71,12 +71,12 @@ export class KeptChannel {
     }
   }
 
-  /** Notes why its link was lost. */
+  /** Remembers why its link was lost. */
   fail(error: RpcError): void {
     this.#error ??= error;
   }
 
-  /** Closes the channel and lets it go. */
+  /** Closes the channel, and does not open it again. */
   async close(): Promise<void> {
     this.#released = true;
     this.#owner.release(this);
@@ -99,7 +99,7 @@ export class KeptChannel {
       plan.confirms?.reset();
       await plan.setup(channel);
       if (channel.closed) throw new Error("the channel was closed");
-      if (this.#released) throw new Error("the channel is not wanted any more");
+      if (this.#released) throw new Error("the channel is not needed any more");
       this.#error = undefined;
       this.#current = channel;
     } catch (error) {
@@ -114,7 +114,7 @@ export class KeptChannel {
     this.#current = undefined;
     this.#error = refusal === undefined ? undefined : toRpcError(refusal, plan.action);
     if (this.#error !== undefined) this.#owner.emit({ type: "channel_lost", error: this.#error });
-    // amqplib closes the channels of a lost connection before it reports the loss.
+    // amqplib closes the channels of a lost connection before it emits the loss.
     queueMicrotask(() => {
       plan.lost?.(this.#error ?? new RpcError("unavailable", `Cannot ${plan.action}: the channel was closed`));
       if (this.#owner.link === link) this.reopen(link);

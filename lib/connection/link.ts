@@ -11,7 +11,7 @@ import { handshake, type HandshakeOptions } from "./handshake.ts";
 /** How long a close handshake may take before the socket is cut, in ms. */
 export const CLOSE_TIMEOUT_MS = 1_000;
 
-/** What happens to a link. */
+/** Callbacks of a link. */
 export interface LinkListener {
   /** The broker has stopped reading what is published, for the reason given, or reads again. */
   blocked(reason: string | undefined): void;
@@ -19,7 +19,7 @@ export interface LinkListener {
   lost(cause: Error | undefined): void;
 }
 
-/** The socket of an amqplib connection; not in its types, so every use copes with its absence. */
+/** The socket of an amqplib connection; undefined if amqplib does not have it where it is expected. */
 function socketOf(model: ChannelModel): Duplex | undefined {
   const { stream } = model.connection as unknown as { stream?: Partial<Duplex> };
   return typeof stream?.destroy === "function" ? stream as Duplex : undefined;
@@ -40,7 +40,7 @@ export class Link {
     this.#model = model;
     this.#socket = socketOf(model);
     this.#openTimeout = openTimeout;
-    // Without it amqplib reads and writes all frames, only slower.
+    // Without a transport, amqplib reads and writes all frames, which is slower.
     this.#transport = FrameTransport.install(model);
   }
 
@@ -70,10 +70,10 @@ export class Link {
   }
 
   /**
-   * Makes sure that the link is not gone already: a close that came in the same read as the end of the handshake was
-   * reported before anybody could listen.
+   * Checks that the link is not closed already: a close that arrives together with the end of the handshake is emitted
+   * before there is a listener.
    *
-   * @throws {RpcError} `unavailable` if it is.
+   * @throws {RpcError} `unavailable` if it is closed.
    */
   assertOpen(): void {
     if (!this.#closed && !this.#socket?.writableEnded && !this.#socket?.destroyed) return;
@@ -89,7 +89,7 @@ export class Link {
   async openChannel(action: string, confirm: boolean): Promise<AmqpChannel> {
     const opening = confirm ? this.#model.createConfirmChannel() : this.#model.createChannel();
     if (!await settlesWithin(opening, this.#openTimeout)) {
-      // What comes late is not wanted any more.
+      // Closes the channel if it opens later.
       opening.then((channel) => channel.close()).catch(() => {});
       const text =
         `Cannot ${action}: the broker at ${this.host.label} opened no channel within ${this.#openTimeout} ms`;
@@ -105,11 +105,11 @@ export class Link {
   /** Closes the connection, and cuts the socket if the broker does not answer; never rejects. */
   async close(): Promise<void> {
     const closed = await settlesWithin(this.#model.close(), CLOSE_TIMEOUT_MS);
-    // A socket that is not flushed to its end keeps the process alive.
+    // A socket with unsent data would keep the process alive.
     if (!closed || this.#blocked !== undefined) this.cut("Connection closed without the broker's answer");
   }
 
-  /** Gives the link up at once. */
+  /** Destroys the socket at once. */
   cut(why: string): void {
     this.#socket?.destroy(new Error(why));
   }

@@ -2,7 +2,7 @@
 const MAX_LINES = 5;
 /** In ms. */
 const INTERVAL_MS = 10_000;
-/** How many kinds are told apart; beyond it the oldest is forgotten. */
+/** How many kinds are counted separately; beyond that the oldest is forgotten. */
 const MAX_KINDS = 1_000;
 
 interface Kind {
@@ -10,7 +10,7 @@ interface Kind {
   lines: number;
 }
 
-/** Writes lines to stderr, but of one kind only a few in a while: strangers can cause as many as they want. */
+/** Writes lines to stderr, at most 5 of one kind in 10 s, because peers can cause any number of them. */
 export class LogThrottle {
   readonly #kinds = new Map<string, Kind>();
   readonly #write: (line: string) => void;
@@ -20,7 +20,7 @@ export class LogThrottle {
     this.#write = write;
   }
 
-  /** Writes a line of a kind, or counts it. Both must be printable. */
+  /** Writes a line of a kind, or only counts it if there were too many. Both texts must be printable. */
   write(kind: string, line: string): void {
     const now = performance.now();
     let known = this.#kinds.get(kind);

@@ -11,27 +11,27 @@ export class PublisherConfirms<Item> {
   /** In the order of their tags. */
   readonly #unconfirmed = new Map<number, Item>();
   #lastTag = 0;
-  /** When the broker confirmed something last, or when there was nothing left to confirm. */
+  /** When the broker last confirmed something, or when an item was added while none was unconfirmed. */
   #progressAt = 0;
 
-  /** @param settled Called once for each item that the broker has taken or refused. */
+  /** @param settled Called once for each item that the broker has confirmed or refused. */
   constructor(settled: (item: Item, refused: boolean) => void) {
     this.#settled = settled;
   }
 
-  /** Begins anew for a new channel, whose tags begin at 1. */
+  /** Starts again for a new channel, whose tags start at 1. */
   reset(): void {
     this.#lastTag = 0;
     this.#unconfirmed.clear();
   }
 
-  /** Notes what was just published. */
+  /** Adds what was just published. */
   add(item: Item): void {
     if (this.#unconfirmed.size === 0) this.#progressAt = performance.now();
     this.#unconfirmed.set(++this.#lastTag, item);
   }
 
-  /** Settles what the broker confirms; tags that are not known are ignored. */
+  /** Settles what the broker confirms; unknown tags are ignored. */
   confirm({ deliveryTag, multiple, nack }: Confirm): void {
     this.#progressAt = performance.now();
     if (!multiple) {
@@ -44,7 +44,7 @@ export class PublisherConfirms<Item> {
     }
   }
 
-  /** Gives what a lost channel leaves unconfirmed, oldest first, and forgets it. */
+  /** Removes and returns all that is unconfirmed, oldest first; for a channel that is lost. */
   takeAll(): Item[] {
     const items = Array.from(this.#unconfirmed.values());
     this.#unconfirmed.clear();

@@ -11,16 +11,16 @@ import {
 } from "../wire/frame_encoder.ts";
 import type { Publish } from "../wire/message.ts";
 
-/** So much may wait, here and in the socket, in bytes, before writers should wait as well. */
+/** How many bytes may wait, here and in the socket, before writers should pause. */
 const FULL = 512 * 1024;
-/** How much is gathered in place, in bytes; more than that takes new memory for the turn. */
+/** The size of the buffer that gathers the bytes of a turn; it is replaced by a larger one if it is full. */
 const GATHERED = 64 * 1024;
-/** What is larger, in bytes, is not worth another copy. */
+/** From this size on, in bytes, a body is not copied into the buffer. */
 const LARGE = 8 * 1024;
 
 /**
- * Makes one socket write of all that is sent in one turn of the event loop: with `noDelay`, which latency needs, each
- * write is a packet and a system call.
+ * Combines all that is sent in one turn of the event loop into one socket write: with `noDelay`, which low latency
+ * needs, each write is a packet and a system call.
  */
 export class WriteBatcher {
   readonly #socket: Duplex;
@@ -40,7 +40,7 @@ export class WriteBatcher {
     return this.#length + this.#socket.writableLength < FULL;
   }
 
-  /** Calls once, later, when there is room again. */
+  /** Calls `notify` once, when there is room again. */
   whenRoom(notify: () => void): void {
     this.#waiting.add(notify);
   }
@@ -82,7 +82,7 @@ export class WriteBatcher {
     encodeNack(this.#bytes, at, channel, deliveryTag, { multiple: false, requeue });
   }
 
-  /** Makes room for so many bytes, to be written from the place that it gives; the buffer may be another one after it. */
+  /** Reserves `size` bytes and returns where they begin; may replace the buffer. */
   #reserve(size: number): number {
     const at = this.#length;
     this.#length += size;
@@ -98,7 +98,7 @@ export class WriteBatcher {
     return at;
   }
 
-  /** Hands the socket what cannot be changed any more, behind what has gathered. */
+  /** Writes large pieces to the socket, after what has gathered. */
   #writeLarge(pieces: readonly Uint8Array[]): void {
     this.#reserve(0);
     if (!this.#corked) {
@@ -120,12 +120,12 @@ export class WriteBatcher {
     if (!this.#socket.writableNeedDrain) this.#drained();
   }
 
-  /** Gives the socket what has gathered. */
+  /** Writes what has gathered to the socket. */
   #take(): void {
     const length = this.#length;
     if (length === 0) return;
     this.#length = 0;
-    // The connection may have been closed in this very turn.
+    // The connection may have been closed in this turn.
     if (!this.#socket.writable) return;
     const bytes = Buffer.allocUnsafeSlow(length);
     this.#bytes.copy(bytes, 0, 0, length);

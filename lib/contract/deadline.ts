@@ -1,7 +1,7 @@
-/** The largest `expiration` and timeout in ms: beyond it timers, and brokers, wrap around. */
+/** The largest `expiration` and timeout, in ms: larger numbers overflow in timers and in brokers. */
 export const MAX_TIMEOUT_MS = 2_147_483_647;
 
-/** Waits until a promise settles, either way; gives whether it did so within `ms`. */
+/** Waits until a promise resolves or rejects, at most `ms`; returns whether it did. */
 export async function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<boolean>((resolve) =>

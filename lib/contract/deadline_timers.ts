@@ -1,22 +1,23 @@
-/** Something that ends at a time. */
+/** Something with a deadline. */
 export interface Expiring {
-  /** When, on the clock of `performance.now()`. */
+  /** When it ends, in ms on the clock of `performance.now()`. */
   readonly deadline: number;
 }
 
+/** All items of one duration. */
 interface Line {
   readonly items: Set<Expiring>;
   timer: ReturnType<typeof setTimeout>;
-  /** Whether it is kept though nothing waits. */
+  /** Whether it is kept although it has no items. */
   idle: boolean;
 }
 
-/** How many timers are kept for durations that nothing waits for now: to set and clear one costs 30 us. */
+/** How many timers of lines without items are kept, because setting and clearing a timer costs 30 us. */
 const MAX_IDLE = 8;
 
 /**
- * Many deadlines on few timers: whatever lasts equally long ends in the order
- * in which it began, so that each duration needs one timer alone.
+ * Many deadlines on few timers: equal durations expire in insertion order, so
+ * one timer serves each duration.
  *
  * @typeParam Item What expires.
  */
@@ -26,7 +27,7 @@ export class DeadlineTimers<Item extends Expiring> {
   /** How many lines have no items. */
   #idle = 0;
 
-  /** @param expire Runs once for each item that is still there at its deadline. */
+  /** @param expire Called once for each item that has not been deleted before its deadline. */
   constructor(expire: (item: Item) => void) {
     this.#expire = expire;
   }
@@ -42,7 +43,7 @@ export class DeadlineTimers<Item extends Expiring> {
     this.#lines.set(duration, { items: new Set([item]), timer: this.#arm(duration, duration), idle: false });
   }
 
-  /** Takes an item out that was added with `duration`. */
+  /** Removes an item that was added with `duration`. */
   delete(item: Item, duration: number): void {
     const line = this.#lines.get(duration);
     if (line === undefined || !line.items.delete(item) || line.items.size > 0) return;
@@ -54,7 +55,7 @@ export class DeadlineTimers<Item extends Expiring> {
     }
   }
 
-  /** Forgets all items. */
+  /** Removes all items. */
   clear(): void {
     for (const { timer } of this.#lines.values()) clearTimeout(timer);
     this.#lines.clear();
@@ -63,7 +64,7 @@ export class DeadlineTimers<Item extends Expiring> {
 
   #arm(duration: number, delay: number): ReturnType<typeof setTimeout> {
     const timer = setTimeout(() => this.#check(duration), Math.max(0, Math.ceil(delay)));
-    // What waits for an answer keeps the process alive by its socket; an idle timer must not.
+    // The socket keeps the process alive while a call waits; an idle timer must not.
     timer.unref();
     return timer;
   }

@@ -21,28 +21,28 @@ export type RpcCode =
   | "unauthenticated";
 
 /**
- * What is known of the work, over every attempt of the call:
+ * Whether the handler ran, counting every attempt of the call:
  *
  * - `not_executed`: the handler did not run and will not.
- * - `executed`: the handler ran to an answer.
- * - `unknown`: nobody can tell.
+ * - `executed`: the handler ran to completion.
+ * - `unknown`: the handler may have run.
  */
 export type RpcOutcome = "not_executed" | "executed" | "unknown";
 
 /** Options of {@linkcode RpcError}. */
 export interface RpcErrorOptions {
   /**
-   * What is known of the work. A server ignores it on an error that a handler
-   * throws: the outcome is set by the place that answers.
+   * Whether the handler ran. On an error that a handler throws, the server
+   * ignores it and sends `executed`.
    *
    * @default {"unknown"}
    */
   readonly outcome?: RpcOutcome;
-  /** More about the error, as a JSON value; it travels to the caller. */
+  /** More about the error, as a JSON value; it is sent to the caller. */
   readonly details?: unknown;
-  /** What caused it; it never travels. */
+  /** What caused the error; it is never sent. */
   readonly cause?: unknown;
-  /** Names an entry in the server's log, where the server keeps the reason to itself. */
+  /** The id under which the server has logged an error whose text it does not send. */
   readonly id?: string;
 }
 
@@ -77,12 +77,12 @@ export function isRpcOutcome(value: unknown): value is RpcOutcome {
 }
 
 /**
- * The one error of this library. Every call that does not end in its result
- * rejects with it. A handler throws it to choose what its caller sees.
+ * The error of this library. Every call that has no result rejects with it. A
+ * handler throws it to choose the error that its caller gets.
  *
  * @example Throw one in a handler
  * ```ts
- * import { RpcError } from "../rpc.ts";
+ * import { RpcError } from "@rabbitmq-rpc/rpc";
  *
  * function findUser(id: number): never {
  *   throw new RpcError("not_found", `Cannot find user ${id}`, { details: { id } });
@@ -92,18 +92,18 @@ export function isRpcOutcome(value: unknown): value is RpcOutcome {
 export class RpcError extends Error {
   /** What went wrong. */
   readonly code: RpcCode;
-  /** Whether the work was done. */
+  /** Whether the handler ran. */
   readonly outcome: RpcOutcome;
-  /** More about it, as a JSON value. */
+  /** More about the error, as a JSON value. */
   readonly details?: unknown;
-  /** The entry in the server's log that says why, for `internal`. */
+  /** The id of the entry in the server's log that has the reason; set if `code` is `internal`. */
   readonly id?: string;
 
   /**
    * Creates an error.
    *
    * @param code What went wrong.
-   * @param message What failed, with which value, and what to do, for a person.
+   * @param message What failed, with which value, and what to do.
    * @param options Outcome, details, cause.
    */
   constructor(code: RpcCode, message: string, options: RpcErrorOptions = {}) {
@@ -114,9 +114,34 @@ export class RpcError extends Error {
     if (options.details !== undefined) this.details = options.details;
     if (options.id !== undefined) this.id = options.id;
   }
+
+  /** For `JSON.stringify`: what travels, and nothing of the stack or cause. */
+  toJSON(): { name: string; code: RpcCode; outcome: RpcOutcome; message: string; details?: unknown; id?: string } {
+    const { name, code, outcome, message, details, id } = this;
+    return {
+      name,
+      code,
+      outcome,
+      message,
+      ...(details === undefined ? {} : { details }),
+      ...(id === undefined ? {} : { id }),
+    };
+  }
 }
 
-/** The same error, with what this place knows of the work. */
+const FROM_CALLS = new WeakSet<RpcError>();
+
+/** Notes that an error is how a call ended, and not one that a handler made. */
+export function markAsCallError(error: RpcError): void {
+  FROM_CALLS.add(error);
+}
+
+/** Whether an error is how a call ended: a handler that lets it through does not choose what its own caller sees. */
+export function isCallError(error: RpcError): boolean {
+  return FROM_CALLS.has(error);
+}
+
+/** A copy of the error with another outcome. */
 export function withOutcome(error: RpcError, outcome: RpcOutcome): RpcError {
   const { code, message, details, id } = error;
   return new RpcError(code, message, { outcome, details, cause: error, ...(id === undefined ? {} : { id }) });

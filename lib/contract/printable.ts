@@ -1,11 +1,11 @@
 /** How much of a text is shown, in UTF-16 code units. */
 const MAX_LENGTH = 1_000;
 
-/** Control characters, the marks that change the direction of text, and line separators: a terminal would obey them. */
+/** Control characters, marks that change the direction of text, and line separators: a terminal would act on them. */
 // deno-lint-ignore no-control-regex -- these are the characters that must not get through
 const UNPRINTABLE = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|\p{Surrogate}/gu;
 
-/** A text from a stranger as it may be written to a log or terminal: on one line, without escape sequences, bounded. */
+/** Makes a text from a peer safe for a log or terminal: one line, no escape sequences, a bounded length. */
 export function printable(text: string): string {
   const short = text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text;
   return short.replace(UNPRINTABLE, (character) => {
@@ -17,7 +17,7 @@ export function printable(text: string): string {
 /** How many causes of an error are shown. */
 const MAX_CAUSES = 5;
 
-/** An error with its stack and causes, each line printable: only what the engine wrote begins with "at". */
+/** An error with its stack and causes, each line printable. A message cannot add lines that look like the stack. */
 export function printableError(error: unknown): string {
   const lines: string[] = [];
   let cause = error;

@@ -1,24 +1,59 @@
 import { checkInteger, checkQueueName } from "./validate.ts";
 import { type Codec, MAX_BODY_BYTES } from "./codec.ts";
+import { isRpcCode, type RpcCode } from "./errors.ts";
 
 /**
- * What kind of queue holds the requests
+ * The type of the queue that holds the requests
  * (https://www.rabbitmq.com/docs/queues):
  *
  * - `quorum`: durable and replicated, as tutorial six declares it today.
  * - `classic`: durable on one node.
- * - `transient`: gone with the broker, as older tutorials declare it.
+ * - `transient`: lost when the broker restarts, as older tutorials declare it.
  */
 export type QueueType = "quorum" | "classic" | "transient";
 
-/** What {@linkcode procedure} takes. */
-export interface ProcedureOptions<RequestIn, RequestOut, ReplyIn, ReplyOut> {
-  /** The name of the queue that holds the requests: 1 to 255 bytes, not starting with `amq.`. */
-  readonly queue: string;
+/** The codecs of the details that errors carry, by the code of the error; each of JSON. */
+export type ErrorMap = Readonly<Partial<Record<RpcCode, Codec<never, unknown>>>>;
+
+/** No error with typed details. */
+export type NoErrors = Readonly<Record<never, never>>;
+
+/** What both {@linkcode procedure} and `method` take. */
+export interface MethodOptions<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap = NoErrors> {
   /** Encodes requests on the client, decodes and validates them on the server. */
   readonly request: Codec<RequestIn, RequestOut>;
   /** Encodes replies on the server, decodes and validates them on the client. */
   readonly reply: Codec<ReplyIn, ReplyOut>;
+  /**
+   * The errors that a handler throws with `context.error(code, details)`, and what their details are; validated on both
+   * sides.
+   */
+  readonly errors?: Errors | undefined;
+  /**
+   * What happens to a request when it is unknown whether it has run:
+   *
+   * - `true`: the client sends it again after a lost connection or a nack,
+   *   within the deadline; servers run redelivered requests.
+   * - absent: the client never sends it twice; servers run redelivered requests.
+   * - `false`: at most once. The client never sends it twice, and a server
+   *   answers a redelivered request with `aborted` without running it.
+   */
+  readonly idempotent?: boolean | undefined;
+  /**
+   * After how many deliveries a server answers `aborted` instead of running a
+   * request again, from 1 to 1000; only quorum queues count. A queue's own
+   * delivery limit, 20 by default from RabbitMQ 4.0 on, comes first if it is lower:
+   * the broker then drops or dead-letters the request, and its call times out.
+   *
+   * @default {10}
+   */
+  readonly maxDeliveries?: number;
+}
+
+/** How a server declares a queue that does not exist yet. An existing queue is used as it is. */
+export interface QueueOptions {
+  /** The name of the queue that holds the requests: 1 to 255 bytes, not starting with `amq.`. */
+  readonly queue: string;
   /**
    * How the server declares the queue if it does not exist yet. An existing
    * queue is used as it is.
@@ -39,51 +74,46 @@ export interface ProcedureOptions<RequestIn, RequestOut, ReplyIn, ReplyOut> {
    */
   readonly messageTtl?: number | undefined;
   /**
-   * Where rejected, expired and poisonous requests go, in a queue that the
-   * server declares; `""` is the default exchange (https://www.rabbitmq.com/docs/dlx).
+   * The exchange for requests that are rejected, have expired or have reached
+   * `maxDeliveries`, of a queue that the server declares; at most 255 bytes;
+   * `""` is the default exchange (https://www.rabbitmq.com/docs/dlx).
    */
   readonly deadLetterExchange?: string | undefined;
-  /** The routing key with which they go there; that of the request if absent. */
+  /** The routing key with which they are sent there, at most 255 bytes; that of the request if absent. */
   readonly deadLetterRoutingKey?: string | undefined;
-  /**
-   * What happens to a request whose fate is not known:
-   *
-   * - `true`: the client sends it again after a lost connection or a nack,
-   *   within the deadline; servers run redelivered requests.
-   * - absent: the client never sends twice; servers run redelivered requests.
-   * - `false`: at most once. The client never sends twice, and a server
-   *   answers a redelivered request with `aborted` without running it.
-   */
-  readonly idempotent?: boolean | undefined;
-  /**
-   * After how many deliveries a server answers `aborted` instead of running a
-   * request again, from 1 to 1000; counted by quorum queues alone. A queue's own
-   * delivery limit, 20 by default from RabbitMQ 4.0 on, comes first if it is lower:
-   * the broker then drops or dead-letters the request, and its call times out.
-   *
-   * @default {10}
-   */
-  readonly maxDeliveries?: number;
 }
 
-/** One remote function, defined once and used on both sides; made by {@linkcode procedure}. */
-export interface Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut> {
+/** What {@linkcode procedure} takes. */
+export interface ProcedureOptions<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap = NoErrors>
+  extends QueueOptions, MethodOptions<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors> {}
+
+/** A queue, with all settings. */
+export interface QueueSettings {
   /** The name of the queue that holds the requests. */
   readonly queue: string;
-  /** Encodes and decodes requests. */
-  readonly request: Codec<RequestIn, RequestOut>;
-  /** Encodes and decodes replies. */
-  readonly reply: Codec<ReplyIn, ReplyOut>;
   /** How the server declares the queue. */
   readonly queueType: QueueType;
   /** How many requests may wait in a queue that the server declares. */
   readonly maxLength: number | undefined;
   /** How long a request may wait in a queue that the server declares, in ms. */
   readonly messageTtl: number | undefined;
-  /** Where rejected, expired and poisonous requests go. */
+  /** The exchange for requests that are rejected, have expired or have reached `maxDeliveries`. */
   readonly deadLetterExchange: string | undefined;
-  /** The routing key with which they go there. */
+  /** The routing key with which they are sent there. */
   readonly deadLetterRoutingKey: string | undefined;
+}
+
+/** One remote function, defined once and used on both sides; made by {@linkcode procedure}, or a method of a service. */
+export interface Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap = NoErrors>
+  extends QueueSettings {
+  /** Its name among the methods of a service; absent where it has the queue for itself. */
+  readonly method: string | undefined;
+  /** Encodes and decodes requests. */
+  readonly request: Codec<RequestIn, RequestOut>;
+  /** Encodes and decodes replies. */
+  readonly reply: Codec<ReplyIn, ReplyOut>;
+  /** The codecs of the details of its errors. */
+  readonly errors: Errors;
   /** Whether a request may be sent, and run, more than once. */
   readonly idempotent: boolean | undefined;
   /** After how many deliveries a request is refused. */
@@ -92,38 +122,42 @@ export interface Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut> {
 
 const QUEUE_TYPES: readonly unknown[] = ["quorum", "classic", "transient"] satisfies QueueType[];
 
-interface Limits {
-  readonly maxLength?: number | undefined;
-  readonly messageTtl?: number | undefined;
-  readonly deadLetterExchange?: string | undefined;
-  readonly deadLetterRoutingKey?: string | undefined;
-}
-
 const UINT32_MAX = 4_294_967_295;
 
-function checkLimits({ maxLength, messageTtl, deadLetterExchange, deadLetterRoutingKey }: Limits): void {
+/**
+ * Checks how a queue is declared, and fills in what is absent.
+ *
+ * @param action What is being defined, as in "Cannot define procedure".
+ */
+export function queueSettings(options: QueueOptions, action: string): QueueSettings {
+  const { queue, queueType = "quorum", maxLength, messageTtl, deadLetterExchange, deadLetterRoutingKey } = options;
+  checkQueueName(queue, action);
+  if (!QUEUE_TYPES.includes(queueType)) {
+    throw new TypeError(`Cannot ${action}: 'queueType' must be one of ${QUEUE_TYPES.join(", ")}, got ${queueType}`);
+  }
   for (const [name, value] of Object.entries({ maxLength, messageTtl })) {
-    if (value !== undefined) checkInteger(value, name, "define procedure", 1, UINT32_MAX);
+    if (value !== undefined) checkInteger(value, name, action, 1, UINT32_MAX);
   }
   for (const [name, value] of Object.entries({ deadLetterExchange, deadLetterRoutingKey })) {
     if (value === undefined) continue;
     if (typeof value !== "string") {
-      throw new TypeError(`Cannot define procedure: '${name}' must be a string, got ${typeof value}`);
+      throw new TypeError(`Cannot ${action}: '${name}' must be a string, got ${typeof value}`);
     }
     if (new TextEncoder().encode(value).byteLength > 255) {
-      throw new RangeError(`Cannot define procedure: '${name}' must have at most 255 bytes`);
+      throw new RangeError(`Cannot ${action}: '${name}' must have at most 255 bytes`);
     }
   }
   if (deadLetterRoutingKey !== undefined && deadLetterExchange === undefined) {
-    throw new TypeError("Cannot define procedure: 'deadLetterRoutingKey' needs 'deadLetterExchange'");
+    throw new TypeError(`Cannot ${action}: 'deadLetterRoutingKey' needs 'deadLetterExchange'`);
   }
+  return { queue, queueType, maxLength, messageTtl, deadLetterExchange, deadLetterRoutingKey };
 }
 
 /** The arguments with which a server declares the queue of a procedure. */
-export function queueArguments(procedure: Limits & { readonly queueType: QueueType }): Record<string, unknown> {
-  const { queueType, maxLength, messageTtl, deadLetterExchange, deadLetterRoutingKey } = procedure;
+export function queueArguments(settings: Omit<QueueSettings, "queue">): Record<string, unknown> {
+  const { queueType, maxLength, messageTtl, deadLetterExchange, deadLetterRoutingKey } = settings;
   const named = {
-    // A transient queue is declared as old tutorials do it: with no argument at all.
+    // Older tutorials declare a transient queue without arguments.
     "x-queue-type": queueType === "transient" ? undefined : queueType,
     "x-max-length": maxLength,
     "x-overflow": maxLength === undefined ? undefined : "reject-publish",
@@ -134,62 +168,72 @@ export function queueArguments(procedure: Limits & { readonly queueType: QueueTy
   return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
 }
 
-function checkCodec(codec: unknown, name: string): void {
+function checkCodec(codec: unknown, name: string, action: string): void {
   const { encode, decode, contentType, maxBytes } = (codec ?? {}) as Partial<Codec<unknown>>;
   if (typeof encode !== "function" || typeof decode !== "function") {
-    throw new TypeError(`Cannot define procedure: '${name}' must be a codec such as text() or json(schema)`);
+    throw new TypeError(`Cannot ${action}: '${name}' must be a codec such as text() or json(schema)`);
   }
   if (typeof contentType !== "string" || new TextEncoder().encode(contentType).byteLength > 255) {
-    throw new TypeError(`Cannot define procedure: '${name}.contentType' must be a string of at most 255 bytes`);
+    throw new TypeError(`Cannot ${action}: '${name}.contentType' must be a string of at most 255 bytes`);
   }
-  checkInteger(maxBytes, `${name}.maxBytes`, "define procedure", 1, MAX_BODY_BYTES);
+  checkInteger(maxBytes, `${name}.maxBytes`, action, 1, MAX_BODY_BYTES);
+}
+
+/** What a method has besides its queue and name. */
+export type MethodSettings<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap> = Omit<
+  Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors>,
+  keyof QueueSettings | "method"
+>;
+
+/**
+ * Checks a method, and fills in what is absent.
+ *
+ * @param action What is being defined, as in "Cannot define procedure".
+ */
+export function methodSettings<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap>(
+  options: MethodOptions<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors>,
+  action: string,
+): MethodSettings<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors> {
+  const { request, reply, idempotent, maxDeliveries = 10 } = options;
+  checkCodec(request, "request", action);
+  checkCodec(reply, "reply", action);
+  if (idempotent !== undefined && typeof idempotent !== "boolean") {
+    throw new TypeError(`Cannot ${action}: 'idempotent' must be true, false or absent, got ${idempotent}`);
+  }
+  checkInteger(maxDeliveries, "maxDeliveries", action, 1, 1000);
+  const errors = options.errors ?? {} as Errors;
+  for (const [code, codec] of Object.entries(errors)) {
+    if (!isRpcCode(code)) {
+      throw new TypeError(`Cannot ${action}: 'errors' has "${code}", which is no code of an RpcError`);
+    }
+    checkCodec(codec, `errors.${code}`, action);
+    if (codec?.contentType !== "application/json") {
+      throw new TypeError(`Cannot ${action}: 'errors.${code}' must be a codec of JSON, such as json(schema)`);
+    }
+  }
+  return { request, reply, errors, idempotent, maxDeliveries };
 }
 
 /**
- * Defines one remote function: the queue that it is reached by, and how its
- * requests and replies are encoded and checked. Client and server share it.
+ * Defines one remote function: the queue of its requests, and how requests and
+ * replies are encoded and checked. Client and server share it.
  *
- * @param options Queue, codecs, and what happens when a request's fate is not known.
+ * @param options Queue, codecs, and whether a request may run more than once.
  * @returns The procedure, for `RpcServer.serve` and `RpcClient.call`.
  * @throws {TypeError} If an option has the wrong type.
  * @throws {RangeError} If an option is out of its bounds.
  *
  * @example
  * ```ts
- * import { integer, procedure } from "../rpc.ts";
+ * import { integer, procedure } from "@rabbitmq-rpc/rpc";
  *
  * const double = procedure({ queue: "double", request: integer(), reply: integer(), idempotent: true });
  * console.assert(double.queueType === "quorum");
  * ```
  */
-export function procedure<RequestIn, RequestOut, ReplyIn, ReplyOut>(
-  options: ProcedureOptions<RequestIn, RequestOut, ReplyIn, ReplyOut>,
-): Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut> {
-  const { queue, request, reply, queueType = "quorum", idempotent, maxDeliveries = 10 } = options;
-  checkQueueName(queue, "define procedure");
-  checkCodec(request, "request");
-  checkCodec(reply, "reply");
-  if (!QUEUE_TYPES.includes(queueType)) {
-    throw new TypeError(
-      `Cannot define procedure: 'queueType' must be one of ${QUEUE_TYPES.join(", ")}, got ${queueType}`,
-    );
-  }
-  if (idempotent !== undefined && typeof idempotent !== "boolean") {
-    throw new TypeError(`Cannot define procedure: 'idempotent' must be true, false or absent, got ${idempotent}`);
-  }
-  const { maxLength, messageTtl, deadLetterExchange, deadLetterRoutingKey } = options;
-  checkLimits(options);
-  checkInteger(maxDeliveries, "maxDeliveries", "define procedure", 1, 1000);
-  return {
-    queue,
-    request,
-    reply,
-    queueType,
-    maxLength,
-    messageTtl,
-    deadLetterExchange,
-    deadLetterRoutingKey,
-    idempotent,
-    maxDeliveries,
-  };
+export function procedure<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap = NoErrors>(
+  options: ProcedureOptions<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors>,
+): Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors> {
+  const action = "define procedure";
+  return { ...queueSettings(options, action), ...methodSettings(options, action), method: undefined };
 }

@@ -8,7 +8,7 @@ export function checkInteger(value: unknown, name: string, action: string, min: 
   }
 }
 
-/** Refuses a queue name that the broker would answer by closing the channel. */
+/** Refuses a queue name for which the broker would close the channel. */
 export function checkQueueName(queue: unknown, action: string): asserts queue is string {
   if (typeof queue !== "string") throw new TypeError(`Cannot ${action}: 'queue' must be a string, got ${typeof queue}`);
   const size = new TextEncoder().encode(queue).byteLength;

@@ -3,7 +3,7 @@ import type { Connection } from "../connection/connection.ts";
 import type { KeptChannel } from "../connection/kept_channel.ts";
 import { settlesWithin } from "../contract/deadline.ts";
 import type { RpcError } from "../contract/errors.ts";
-import type { Procedure } from "../contract/procedure.ts";
+import type { Interceptor } from "../contract/interceptor.ts";
 import { type ByteString, fromByteString } from "../wire/byte_string.ts";
 import type { Delivery } from "../wire/message.ts";
 import { readRequest } from "../wire/request_message.ts";
@@ -11,12 +11,13 @@ import { AckBatcher } from "./ack_batcher.ts";
 import type { DirectReplyPublisher } from "./direct_reply_publisher.ts";
 import { declareQueue } from "./queue_declaration.ts";
 import type { ReplyPublisher } from "./reply_publisher.ts";
-import { RunningRequest } from "./request_context.ts";
-import { type Handler, RequestRunner, type Settlement } from "./request_runner.ts";
+import { type ContextHost, RunningRequest } from "./request_context.ts";
+import { RequestRunner, type RunnerHost, type Settlement } from "./request_runner.ts";
+import { type Served, unimplemented } from "./served.ts";
 import type { ServerEvent } from "./server_event.ts";
 
 /** What a consumer needs of its server. */
-export interface ConsumerHost {
+export interface ConsumerHost extends ContextHost {
   readonly connection: Connection;
   readonly replies: ReplyPublisher;
   readonly directReplies: DirectReplyPublisher;
@@ -26,7 +27,11 @@ export interface ConsumerHost {
   isCanceled(queue: string, id: ByteString): boolean;
   /** The earliest time at which what is read now may have arrived. */
   arrivedAfter(): number;
-  callerAlive(replyTo: ByteString): Promise<boolean>;
+  readonly interceptors: readonly Interceptor[];
+  /** Whether somebody wants to know of every request. */
+  readonly listens: boolean;
+  /** Runs what a request does in an asynchronous context of its own. */
+  isolate(run: () => void): void;
   emit(event: ServerEvent): void;
 }
 
@@ -35,11 +40,13 @@ const ABSENCE_MS = 100;
 /** How long a consumer is kept until the broker has no more to send, at the most, in ms. */
 const CANCEL_PATIENCE_MS = 250;
 
-/** Consumes the queue of one procedure over one channel. */
-export class Consumer<RequestIn, RequestOut, ReplyIn, ReplyOut> {
-  readonly #procedure: Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut>;
-  readonly #runner: RequestRunner<RequestIn, RequestOut, ReplyIn, ReplyOut>;
+/** Consumes the queue of one procedure or service over one channel. */
+export class Consumer {
+  readonly #served: Served;
+  readonly #runners: ReadonlyMap<string | undefined, RequestRunner>;
   readonly #host: ConsumerHost;
+  /** Whether one of its procedures may run a request once only. */
+  readonly #atMostOnce: boolean;
   readonly #running = new Set<RunningRequest>();
   /** Those with a correlation id; of several with one id, the last, which leads to the others. */
   readonly #byId = new Map<ByteString, RunningRequest>();
@@ -55,26 +62,30 @@ export class Consumer<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   #adopted = false;
   #idle: (() => void)[] = [];
 
-  constructor(
-    procedure: Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut>,
-    handler: Handler<RequestOut, ReplyIn>,
-    host: ConsumerHost,
-  ) {
-    this.#procedure = procedure;
+  constructor(served: Served, host: ConsumerHost) {
+    this.#served = served;
     this.#host = host;
-    this.#runner = new RequestRunner(procedure, handler, {
+    const runnerHost: RunnerHost = {
       replies: host.replies,
       directReplies: host.directReplies,
+      interceptors: host.interceptors,
+      listens: host.listens,
       isCanceled: ({ meta: { correlationId } }) =>
-        correlationId !== undefined && host.isCanceled(procedure.queue, correlationId),
+        correlationId !== undefined && host.isCanceled(this.queue, correlationId),
+      isolate: (run) => host.isolate(run),
       settle: (running, settlement) => this.#settle(running, settlement),
       emit: (event) => host.emit(event),
-    });
+    };
+    const procedures = Array.from(served.procedures);
+    this.#atMostOnce = procedures.some(([, { procedure }]) => procedure.idempotent === false);
+    this.#runners = new Map(
+      procedures.map(([method, { procedure, handler }]) => [method, new RequestRunner(procedure, handler, runnerHost)]),
+    );
   }
 
   /** The name of its queue. */
   get queue(): string {
-    return this.#procedure.queue;
+    return this.#served.queue.queue;
   }
 
   /** How many requests it has accepted and not answered. */
@@ -106,13 +117,19 @@ export class Consumer<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     });
   }
 
+  /** Lets its channel go; nothing may be accepted any more. */
+  async close(): Promise<void> {
+    this.flush();
+    await this.#kept?.close();
+  }
+
   /** Takes no more requests. */
   async stop(): Promise<void> {
     this.#stopped = true;
     const acks = this.#acks;
     if (this.#consumerTag === undefined || acks === undefined) return;
     // What is on its way when a consumer is canceled comes back as redelivered, which these may not be.
-    if (this.#procedure.idempotent === false) {
+    if (this.#atMostOnce) {
       await settlesWithin(acks.hold(this.#prefetch), CANCEL_PATIENCE_MS);
     }
     try {
@@ -145,7 +162,7 @@ export class Consumer<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   }
 
   async #declare(): Promise<void> {
-    const reason = await declareQueue(this.#host.connection, this.#procedure);
+    const reason = await declareQueue(this.#host.connection, this.#served.queue);
     if (reason === undefined || this.#adopted) return;
     this.#adopted = true;
     this.#host.emit({ type: "adopted_queue", queue: this.queue, reason });
@@ -167,7 +184,7 @@ export class Consumer<RequestIn, RequestOut, ReplyIn, ReplyOut> {
       return;
     }
     const arrivedAfter = this.#host.arrivedAfter();
-    const running = new RunningRequest(delivery, meta, acks, arrivedAfter, (name) => this.#host.callerAlive(name));
+    const running = new RunningRequest(delivery, meta, acks, arrivedAfter, this.#host);
     this.#add(running);
     if (accepted === true) this.#start(running);
     else this.#startIf(accepted, running);
@@ -201,7 +218,21 @@ export class Consumer<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   #startArrived(): void {
     const arrived = this.#arrived;
     this.#arrived = [];
-    for (const running of arrived) this.#runner.run(running);
+    for (const running of arrived) this.#run(running);
+  }
+
+  #run(running: RunningRequest): void {
+    const method = this.#methodOf(running);
+    running.method = method;
+    const runner = this.#runners.get(method);
+    if (runner !== undefined) runner.run(running);
+    // Any of them can refuse what none of them does.
+    else for (const [, any] of this.#runners) return any.refuse(running, unimplemented(this.#served, method));
+  }
+
+  #methodOf({ delivery: { properties: { type } } }: RunningRequest): string | undefined {
+    if (!this.#served.hasMethods) return undefined;
+    return type === undefined || type === "" ? this.#served.default : fromByteString(type);
   }
 
   #settle(running: RunningRequest, settlement: Settlement): void {

@@ -12,6 +12,7 @@ export class ControlListener {
   readonly #canceled: (cancel: Cancel) => void;
   #opening: Promise<void> | undefined;
   #bind: ((queue: string) => Promise<void>) | undefined;
+  #unbind: ((queue: string) => Promise<void>) | undefined;
 
   /**
    * @param queues The queues that are served, to be bound again after a loss.
@@ -39,6 +40,12 @@ export class ControlListener {
     }
   }
 
+  /** Receives nothing about a queue any more. */
+  async remove(queue: string): Promise<void> {
+    // A channel that is lost meanwhile binds only what is still served.
+    await this.#unbind?.(queue).catch(() => {});
+  }
+
   async #open(): Promise<void> {
     await this.#connection.keep({
       action: "listen for cancels",
@@ -54,10 +61,11 @@ export class ControlListener {
         const { queue } = await channel.assertQueue("", { exclusive: true, durable: false });
         const bind = (served: string): Promise<void> => channel.bindQueue(queue, CONTROL_EXCHANGE, served);
         this.#bind = bind;
+        this.#unbind = (served) => channel.unbindQueue(queue, CONTROL_EXCHANGE, served);
         for (const served of this.#queues()) await bind(served);
         await channel.consume(queue, { noAck: true, exclusive: true });
       },
-      lost: () => this.#bind = undefined,
+      lost: () => this.#bind = this.#unbind = undefined,
     });
   }
 }

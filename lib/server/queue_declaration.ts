@@ -1,12 +1,9 @@
 import type { Connection } from "../connection/connection.ts";
 import { RpcError } from "../contract/errors.ts";
-import { type Procedure, queueArguments } from "../contract/procedure.ts";
-
-/** What a queue is declared by. */
-export type QueueSettings = Omit<Procedure<never, unknown, unknown, never>, "request" | "reply">;
+import { queueArguments, type QueueSettings } from "../contract/procedure.ts";
 
 /**
- * Declares the queue of a procedure; an existing queue is used unchanged, whatever its arguments.
+ * Declares a queue; an existing queue is used unchanged, whatever its arguments.
  *
  * @returns In what the existing queue differs, if it does.
  * @throws {RpcError} If there is no such queue and it cannot be declared.

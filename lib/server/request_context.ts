@@ -1,40 +1,28 @@
 import type { AckBatcher } from "./ack_batcher.ts";
 import { type RpcCode, RpcError } from "../contract/errors.ts";
+import type { Headers } from "../contract/headers.ts";
+import type { ErrorMap } from "../contract/procedure.ts";
+import type { RequestContext } from "../contract/request_context.ts";
 import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
 import type { ByteString } from "../wire/byte_string.ts";
 import type { Delivery } from "../wire/message.ts";
+import { readStringHeaders } from "../wire/string_headers.ts";
 import { messageIdOf, type RequestMeta } from "../wire/request_message.ts";
-
-/** What a handler is told about its request. */
-export interface RequestContext {
-  /**
-   * Aborted when nobody waits any more: at the deadline, when the caller took
-   * the call back, or when the server shuts down and its `drainTimeout` has passed.
-   * Its reason is an `RpcError`.
-   */
-  readonly signal: AbortSignal;
-  /** Until when the caller waits at the most; absent for a client that sets no expiration. */
-  readonly deadline: Date | undefined;
-  /** Whether the request may have been delivered before. */
-  readonly redelivered: boolean;
-  /** How often it was delivered before; counted by quorum queues alone. */
-  readonly deliveryCount: number | undefined;
-  /** The call's identity, the same over every retry of it; absent for plain clients. */
-  readonly messageId: string | undefined;
-  /**
-   * Asks the broker whether the caller is still there, before expensive work.
-   * One round trip; `true` if the broker cannot be asked.
-   */
-  callerAlive(): Promise<boolean>;
-}
 
 /** Why a handler's signal aborts when its caller has stopped waiting. */
 export function deadlineError(): RpcError {
   return new RpcError("deadline_exceeded", "The caller's deadline has passed");
 }
 
+/** What a request's context needs of its server. */
+export interface ContextHost {
+  /** Which headers go along with nested calls. */
+  readonly propagate: readonly string[];
+  callerAlive(replyTo: ByteString): Promise<boolean>;
+}
+
 /** One request that has been delivered and not been answered. */
-export class RunningRequest implements RequestContext {
+export class RunningRequest implements RequestContext<ErrorMap> {
   readonly delivery: Delivery;
   readonly meta: RequestMeta;
   readonly acks: AckBatcher;
@@ -42,11 +30,19 @@ export class RunningRequest implements RequestContext {
   readonly endsAt: number;
   /** Earlier than `endsAt` by as long as this process may have been stalled before it read the request. */
   readonly endsAtTheEarliest: number;
+  /** Whether its handler was started. */
+  executed = false;
   /** Whether it was delivered too often to be run again. */
   poisonous = false;
   /** Another request with the same correlation id, which was delivered before this one. */
   sameId: RunningRequest | undefined;
-  readonly #askCaller: (replyTo: ByteString) => Promise<boolean>;
+  /** When it arrived, on the clock of `performance.now()`. */
+  readonly arrivedAt: number = performance.now();
+  /** The method that it is for; absent for a procedure with a queue of its own. */
+  method: string | undefined;
+  readonly #host: ContextHost;
+  #headers: Headers | undefined;
+  #replyHeaders: Record<string, string> | undefined;
   #controller: AbortController | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #aborted: RpcError | undefined;
@@ -57,14 +53,14 @@ export class RunningRequest implements RequestContext {
     meta: RequestMeta,
     acks: AckBatcher,
     arrivedAfter: number,
-    askCaller: (replyTo: ByteString) => Promise<boolean>,
+    host: ContextHost,
   ) {
     this.delivery = delivery;
     this.meta = meta;
     this.acks = acks;
-    this.endsAt = performance.now() + (meta.expiration ?? Infinity);
+    this.endsAt = this.arrivedAt + (meta.expiration ?? Infinity);
     this.endsAtTheEarliest = arrivedAfter + (meta.expiration ?? Infinity);
-    this.#askCaller = askCaller;
+    this.#host = host;
   }
 
   /** Why it was aborted, if it was. */
@@ -100,13 +96,37 @@ export class RunningRequest implements RequestContext {
     return this.meta.deliveryCount;
   }
 
+  get headers(): Headers {
+    return this.#headers ??= readStringHeaders(this.delivery.properties.headers);
+  }
+
+  get propagated(): Headers {
+    const { headers } = this;
+    const names = this.#host.propagate.filter((name) => headers[name] !== undefined);
+    return Object.fromEntries(names.map((name) => [name, headers[name] ?? ""]));
+  }
+
+  get replyHeaders(): Record<string, string> {
+    return this.#replyHeaders ??= {};
+  }
+
+  /** The headers of the reply, if any were set. */
+  get setReplyHeaders(): Record<string, string> | undefined {
+    return this.#replyHeaders;
+  }
+
+  /** Bound, so that a handler may destructure its context. */
+  get error(): (code: RpcCode, details: unknown, message?: string) => RpcError {
+    return (code, details, message = `The request was refused: ${code}`) => new RpcError(code, message, { details });
+  }
+
   get messageId(): string | undefined {
     return messageIdOf(this.meta);
   }
 
   /** Bound, so that a handler may destructure its context. */
   get callerAlive(): () => Promise<boolean> {
-    return () => this.#askCaller(this.meta.replyTo);
+    return () => this.#host.callerAlive(this.meta.replyTo);
   }
 
   /** Tells the handler to stop. */

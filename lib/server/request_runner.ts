@@ -1,16 +1,34 @@
-import { decodeBody, encodeBody } from "../contract/codec.ts";
-import { RpcError, type RpcOutcome, withOutcome } from "../contract/errors.ts";
-import type { Procedure } from "../contract/procedure.ts";
+import { type Codec, decodeBody, encodeBody } from "../contract/codec.ts";
+import { isCallError, type RpcCode, RpcError, type RpcOutcome, withOutcome } from "../contract/errors.ts";
+import { checkHeaders } from "../contract/headers.ts";
+import { compose, type Interceptor, type Next } from "../contract/interceptor.ts";
+import type { ErrorMap, Procedure } from "../contract/procedure.ts";
+import type { RequestContext } from "../contract/request_context.ts";
+import { decodeDetails } from "../contract/typed_error.ts";
 import { checkContentEncoding } from "../wire/content_encoding.ts";
 import { encodeError } from "../wire/error_reply.ts";
+import type { HeaderList } from "../wire/message.ts";
 import { isDirect } from "../wire/reply_address.ts";
 import type { DirectReplyPublisher } from "./direct_reply_publisher.ts";
 import type { ReplyFate, ReplyPublisher } from "./reply_publisher.ts";
-import { deadlineError, type RequestContext, type RunningRequest } from "./request_context.ts";
+import { deadlineError, type RunningRequest } from "./request_context.ts";
 import type { ServerEvent } from "./server_event.ts";
 
-/** Runs one request and gives its result. */
-export type Handler<Request, Reply> = (request: Request, context: RequestContext) => Reply | Promise<Reply>;
+/**
+ * Runs one request and gives its result.
+ *
+ * @typeParam Context What it is told about its request; interceptors may add to it.
+ */
+export type Handler<Request, Reply, Context = RequestContext> = (
+  request: Request,
+  context: Context,
+) => Reply | Promise<Reply>;
+
+/** A procedure of whatever types; its codecs and its handler are used on values of its own alone. */
+export type AnyProcedure = Procedure<never, unknown, unknown, unknown, ErrorMap>;
+
+/** A handler of whatever types. */
+export type AnyHandler = Handler<unknown, unknown, never>;
 
 /** What becomes of a delivery when its request has ended. */
 export type Settlement = "ack" | "reject" | "requeue" | "leave";
@@ -19,53 +37,60 @@ export type Settlement = "ack" | "reject" | "requeue" | "leave";
 export interface RunnerHost {
   readonly replies: ReplyPublisher;
   readonly directReplies: DirectReplyPublisher;
+  readonly interceptors: readonly Interceptor[];
   /** Whether the caller has taken this request back. */
   isCanceled(running: RunningRequest): boolean;
   /** The request has ended; called once for each. */
   settle(running: RunningRequest, settlement: Settlement): void;
+  /** Whether somebody wants to know of every request. */
+  readonly listens: boolean;
+  /** Runs what a request does in an asynchronous context of its own. */
+  isolate(run: () => void): void;
   emit(event: ServerEvent): void;
 }
 
 /** What a request is answered with. */
-type Answer = RpcError | { readonly body: Uint8Array };
+type Answer = RpcError | { readonly body: Uint8Array; readonly headers: HeaderList | undefined };
 
-type RequestEvent = Exclude<
-  Extract<ServerEvent, { readonly messageId: string | undefined }>,
-  { readonly reason: string }
->;
+type RequestEvent = "expired_request" | "returned_request" | "canceled_request" | "caller_left";
 
 /** How long a reply to a caller without a deadline is worth sending, in ms. */
 const REPLY_PATIENCE_MS = 60_000;
 
-function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
 }
 
 /**
- * The life of the requests of one procedure: refuse or decode, run the handler, reply.
+ * The life of the requests of one procedure or method: refuse or decode, run the handler, reply.
  *
  * No step is an async function: most handlers answer at once, and then nothing waits.
  */
-export class RequestRunner<RequestIn, RequestOut, ReplyIn, ReplyOut> {
-  readonly #procedure: Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut>;
-  readonly #handler: Handler<RequestOut, ReplyIn>;
+export class RequestRunner {
+  readonly #procedure: AnyProcedure;
+  readonly #handler: AnyHandler;
+  /** The handler with all interceptors around it; absent if there is none. */
+  readonly #intercepted: Next | undefined;
   readonly #host: RunnerHost;
 
-  constructor(
-    procedure: Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut>,
-    handler: Handler<RequestOut, ReplyIn>,
-    host: RunnerHost,
-  ) {
+  constructor(procedure: AnyProcedure, handler: AnyHandler, host: RunnerHost) {
     this.#procedure = procedure;
     this.#handler = handler;
     this.#host = host;
+    if (host.interceptors.length > 0) {
+      this.#intercepted = compose(host.interceptors, async ({ request, context }) => {
+        const running = context as unknown as RunningRequest;
+        running.executed = true;
+        return await handler(request, running as never);
+      });
+    }
   }
 
   /** Runs a request, whose reply address has been accepted. */
   run(running: RunningRequest): void {
     if (running.whyAborted !== undefined || this.#host.isCanceled(running)) {
-      this.#tell("canceled_request", running);
-      this.#end(running, "ack");
+      this.#emit("canceled_request", running);
+      this.#end(running, "ack", "canceled");
     } else if (running.endsAtTheEarliest <= performance.now()) {
       this.#runExpired(running);
     } else {
@@ -75,12 +100,17 @@ export class RequestRunner<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     }
   }
 
+  /** Answers a request that is not for a handler. */
+  refuse(running: RunningRequest, error: RpcError): void {
+    this.#finish(running, running.redelivered ? withOutcome(error, "unknown") : error);
+  }
+
   /** It may have expired during a stall: requeue it and let the broker apply the expiration. */
   #runExpired(running: RunningRequest): void {
     const { queue, idempotent } = this.#procedure;
     if (running.endsAt <= performance.now()) {
-      this.#tell("expired_request", running);
-      this.#end(running, "ack");
+      this.#emit("expired_request", running);
+      this.#end(running, "ack", "deadline_exceeded");
     } else if (idempotent === false) {
       const text = `Cannot run the request of "${queue}": its server was stalled, and it may have expired meanwhile`;
       this.#reply(
@@ -88,8 +118,8 @@ export class RequestRunner<RequestIn, RequestOut, ReplyIn, ReplyOut> {
         new RpcError("aborted", text, { outcome: running.redelivered ? "unknown" : "not_executed" }),
       );
     } else {
-      this.#tell("returned_request", running);
-      this.#end(running, "requeue");
+      this.#emit("returned_request", running);
+      this.#end(running, "requeue", undefined);
     }
   }
 
@@ -109,12 +139,12 @@ export class RequestRunner<RequestIn, RequestOut, ReplyIn, ReplyOut> {
   }
 
   #decode(running: RunningRequest): void {
-    let value: RequestOut | Promise<RequestOut>;
+    let value: unknown;
     try {
       const { malformed, properties, body } = running.delivery;
       if (malformed !== undefined) throw new RpcError("invalid_argument", `Cannot decode request: ${malformed}`);
       checkContentEncoding(properties, "request");
-      value = decodeBody(this.#procedure.request, body, "request");
+      value = decodeBody(this.#procedure.request as Codec<never, unknown>, body, "request");
     } catch (error) {
       this.#undecodable(running, error);
       return;
@@ -128,22 +158,34 @@ export class RequestRunner<RequestIn, RequestOut, ReplyIn, ReplyOut> {
 
   #undecodable(running: RunningRequest, error: unknown): void {
     const outcome = running.redelivered ? "unknown" : "not_executed";
-    this.#finish(running, error instanceof RpcError ? withOutcome(error, outcome) : this.#internal(error, outcome));
+    this.#finish(
+      running,
+      error instanceof RpcError ? withOutcome(error, outcome) : this.#internal(running, error, outcome),
+    );
   }
 
-  #handle(running: RunningRequest, value: RequestOut): void {
+  #handle(running: RunningRequest, value: unknown): void {
     // An asynchronous validator may have taken longer than the caller waits.
     if (running.endsAt <= performance.now()) running.abort(deadlineError());
     if (running.whyAborted !== undefined) {
       this.#finish(running, new RpcError(running.whyAborted, "Nobody waits any more"));
       return;
     }
+    this.#host.isolate(() => this.#call(running, value));
+  }
+
+  #call(running: RunningRequest, value: unknown): void {
     // Called unbound, so `this` is undefined.
     const handler = this.#handler;
-    let result: ReplyIn | PromiseLike<ReplyIn>;
+    let result: unknown;
     let waits: boolean;
     try {
-      result = handler(value, running);
+      if (this.#intercepted === undefined) {
+        running.executed = true;
+        result = handler(value, running as never);
+      } else {
+        result = this.#intercept(this.#intercepted, running, value);
+      }
       waits = isThenable(result);
     } catch (error) {
       this.#throw(running, error);
@@ -152,44 +194,80 @@ export class RequestRunner<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     if (waits) {
       Promise.resolve(result).then((reply) => this.#succeed(running, reply), (error) => this.#throw(running, error));
     } else {
-      this.#succeed(running, result as ReplyIn);
+      this.#succeed(running, result);
     }
   }
 
-  #succeed(running: RunningRequest, result: ReplyIn): void {
+  #intercept(intercepted: Next, running: RunningRequest, request: unknown): Promise<unknown> {
+    const { queue, method } = this.#procedure;
+    const { headers, signal, deadline } = running;
+    const context = running as unknown as RequestContext;
+    return intercepted({ side: "server", queue, method, request, headers, signal, deadline, context });
+  }
+
+  #succeed(running: RunningRequest, result: unknown): void {
     let body: Uint8Array;
+    let headers: HeaderList | undefined;
     try {
-      body = encodeBody(this.#procedure.reply, result, "reply");
+      body = encodeBody(this.#procedure.reply as Codec<unknown, unknown>, result, "reply");
+      headers = this.#replyHeaders(running);
     } catch (error) {
-      this.#finish(running, this.#internal(error));
+      this.#finish(running, this.#internal(running, error));
       return;
     }
-    this.#finish(running, { body });
+    this.#finish(running, { body, headers });
   }
 
-  /** The outcome of a nested call is not the outcome of this one. */
+  #replyHeaders(running: RunningRequest): HeaderList | undefined {
+    const headers = running.setReplyHeaders;
+    return headers === undefined ? undefined : checkHeaders(headers, "reply");
+  }
+
   #throw(running: RunningRequest, error: unknown): void {
-    this.#finish(running, error instanceof RpcError ? withOutcome(error, "executed") : this.#internal(error));
+    // Before the handler there were only interceptors, which refuse.
+    const outcome = running.executed ? "executed" : running.redelivered ? "unknown" : "not_executed";
+    // How a nested call ended is not what this handler says to its caller.
+    if (!(error instanceof RpcError) || isCallError(error)) {
+      this.#finish(running, this.#internal(running, error, outcome));
+      return;
+    }
+    let checked: RpcError | Promise<RpcError>;
+    try {
+      checked = decodeDetails(this.#procedure.errors, error);
+    } catch (fault) {
+      this.#finish(running, this.#internal(running, fault, outcome));
+      return;
+    }
+    // What was thrown travels, not what its details decode to.
+    const answer = withOutcome(error, outcome);
+    if (!(checked instanceof Promise)) this.#finish(running, answer);
+    else {
+      checked.then(
+        () => this.#finish(running, answer),
+        (fault) => this.#finish(running, this.#internal(running, fault, outcome)),
+      );
+    }
   }
 
   #finish(running: RunningRequest, answer: Answer): void {
     running.end();
     const why = running.whyAborted;
     if (why === "canceled" || why === "deadline_exceeded" || running.endsAt <= performance.now()) {
-      this.#tell(why === "canceled" ? "canceled_request" : "expired_request", running);
-      this.#end(running, "ack");
+      this.#emit(why === "canceled" ? "canceled_request" : "expired_request", running);
+      this.#end(running, "ack", why === "canceled" ? why : "deadline_exceeded");
     } else if (why === "unavailable" && answer instanceof RpcError) {
       // Stopped by the shutdown: not acknowledged, so another server gets it.
-      this.#end(running, "leave");
+      this.#end(running, "leave", undefined);
     } else {
       this.#reply(running, answer);
     }
   }
 
   /** The text of an unknown exception stays on the server. */
-  #internal(error: unknown, outcome: RpcOutcome = "executed"): RpcError {
+  #internal({ messageId }: RunningRequest, error: unknown, outcome: RpcOutcome = "executed"): RpcError {
     const id = crypto.randomUUID();
-    this.#host.emit({ type: "handler_error", queue: this.#procedure.queue, id, error });
+    const { queue, method } = this.#procedure;
+    this.#host.emit({ type: "handler_error", queue, method, messageId, id, error });
     return new RpcError("internal", `The server failed, its log says why under id ${id}`, { outcome, id });
   }
 
@@ -200,7 +278,8 @@ export class RequestRunner<RequestIn, RequestOut, ReplyIn, ReplyOut> {
     // Acknowledged first: what "will not" run must not be redelivered to a server that would run it, and a direct
     // address that has cost a connection must not be used again.
     const early = direct || (isError && answer.outcome === "not_executed");
-    if (early) this.#end(running, running.poisonous ? "reject" : "ack");
+    const code = isError ? answer.code : "ok";
+    if (early) this.#end(running, running.poisonous ? "reject" : "ack", code);
     const { replies, directReplies } = this.#host;
     (direct ? directReplies : replies).send({
       replyTo,
@@ -208,26 +287,42 @@ export class RequestRunner<RequestIn, RequestOut, ReplyIn, ReplyOut> {
       body: isError ? encodeError(answer) : answer.body,
       contentType: isError ? "application/json" : this.#procedure.reply.contentType,
       isError,
+      headers: isError ? this.#errorHeaders(running) : answer.headers,
       deadline: Math.min(running.endsAt, performance.now() + REPLY_PATIENCE_MS),
-      done: (fate, why) => this.#replied(running, fate, why, early),
+      done: (fate, why) => this.#replied(running, fate, why, early ? undefined : code),
     });
   }
 
-  #replied(running: RunningRequest, fate: ReplyFate, why: string, ended: boolean): void {
-    if (fate === "returned") this.#tell("caller_left", running);
+  /** What cannot be sent does not hide the error. */
+  #errorHeaders(running: RunningRequest): HeaderList | undefined {
+    try {
+      return this.#replyHeaders(running);
+    } catch {
+      return undefined;
+    }
+  }
+
+  #replied(running: RunningRequest, fate: ReplyFate, why: string, code: RpcCode | "ok" | undefined): void {
+    if (fate === "returned") this.#emit("caller_left", running);
     if (fate === "dropped" || fate === "harmful") {
       const { messageId } = running;
       this.#host.emit({ type: "reply_dropped", queue: this.#procedure.queue, messageId, reason: why });
     }
-    if (!ended) this.#end(running, running.poisonous || fate === "harmful" ? "reject" : "ack");
+    if (code !== undefined) this.#end(running, running.poisonous || fate === "harmful" ? "reject" : "ack", code);
   }
 
-  #tell(type: RequestEvent["type"], { messageId }: RunningRequest): void {
+  #emit(type: RequestEvent, { messageId }: RunningRequest): void {
     this.#host.emit({ type, queue: this.#procedure.queue, messageId });
   }
 
-  #end(running: RunningRequest, settlement: Settlement): void {
+  /** @param code How the request ended; absent if another server gets it. */
+  #end(running: RunningRequest, settlement: Settlement, code: RpcCode | "ok" | undefined): void {
     running.end();
     this.#host.settle(running, settlement);
+    if (code === undefined || !this.#host.listens) return;
+    const { queue, method } = this.#procedure;
+    const { messageId, redelivered, arrivedAt } = running;
+    const duration = performance.now() - arrivedAt;
+    this.#host.emit({ type: "handled", queue, method, messageId, code, duration, redelivered });
   }
 }

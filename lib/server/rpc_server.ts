@@ -1,9 +1,13 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import type { ConnectOptions } from "../connection/connect_options.ts";
 import { Connection } from "../connection/connection.ts";
 import { settlesWithin } from "../contract/deadline.ts";
 import { RpcError } from "../contract/errors.ts";
 import { checkListener, emitTo } from "../connection/event_listener.ts";
-import type { Procedure } from "../contract/procedure.ts";
+import { type AddedBy, checkInterceptors, type Interceptor } from "../contract/interceptor.ts";
+import type { ErrorMap, Procedure } from "../contract/procedure.ts";
+import type { RequestContext } from "../contract/request_context.ts";
+import type { Method, Methods, Service } from "../contract/service.ts";
 import { checkInteger } from "../contract/validate.ts";
 import { type ByteString, fromByteString, toByteString } from "../wire/byte_string.ts";
 import type { Cancel } from "../wire/control_message.ts";
@@ -14,12 +18,27 @@ import { ControlListener } from "./control_listener.ts";
 import { DirectReplyPublisher } from "./direct_reply_publisher.ts";
 import { ReplyPublisher } from "./reply_publisher.ts";
 import { ReplyQueueProbe } from "./reply_queue_probe.ts";
-import type { Handler } from "./request_runner.ts";
+import type { AnyProcedure, Handler } from "./request_runner.ts";
+import { servedProcedure, servedService } from "./served.ts";
 import { logServerEvent, type ServerEvent } from "./server_event.ts";
+import { exit, INTERRUPTED, nextSignal } from "./signals.ts";
 import { StallDetector } from "./stall_detector.ts";
 
 /** Options of `RpcServer.connect`. */
-export interface RpcServerOptions extends ConnectOptions {
+export interface RpcServerOptions<Interceptors extends readonly Interceptor[] = readonly Interceptor[]>
+  extends ConnectOptions {
+  /**
+   * What runs around the handler of every request, the first outermost; see {@linkcode Interceptor}.
+   *
+   * @default {[]}
+   */
+  readonly interceptors?: Interceptors;
+  /**
+   * The names of headers that go along with the calls that a handler makes with `{ parent: context }`.
+   *
+   * @default {[]}
+   */
+  readonly propagate?: readonly string[];
   /**
    * Which queues requests may name as their `reply_to`, besides those that the
    * broker named (`amq.gen-*`, direct reply-to) and the exclusive queues of
@@ -49,23 +68,40 @@ export interface ServeOptions {
   readonly prefetch?: number;
 }
 
-/** A consumer of whatever types; it is used with values of its own alone. */
-type AnyConsumer = Consumer<never, unknown, unknown, never>;
+/** What handles the methods of a service: for each a function, and no other. */
+export type Handlers<Of extends Methods, Added extends object = object> = {
+  readonly [Name in keyof Of]: Of[Name] extends
+    Method<infer _RequestIn, infer RequestOut, infer ReplyIn, infer _ReplyOut, infer Errors>
+    ? Handler<RequestOut, ReplyIn, RequestContext<Errors> & Added>
+    : never;
+};
+
+/** One procedure or service that is being served. */
+export interface Serving extends AsyncDisposable {
+  /** Takes no more requests, and resolves when those in progress are answered; the server goes on with all others. */
+  stop(): Promise<void>;
+}
 
 /**
- * Serves procedures to callers on other computers, over one connection, which
- * it brings back when it is lost.
+ * Serves procedures and services to callers on other computers, over one
+ * connection, which it makes again when it is lost.
+ *
+ * @typeParam Added What its interceptors add to the context of handlers.
  *
  * @example
  * ```ts
- * import { fib, fibonacci } from "../tutorial/fib.ts";
- * import { RpcServer } from "../rpc.ts";
+ * import { integer, procedure, RpcError, RpcServer } from "@rabbitmq-rpc/rpc";
+ *
+ * const root = procedure({ queue: "root", request: integer(), reply: integer(), idempotent: true });
  *
  * await using server = await RpcServer.connect();
- * await server.serve(fibonacci, (n) => fib(n), { prefetch: 1 });
+ * await server.serve(root, (n) => {
+ *   if (n < 0) throw new RpcError("out_of_range", `Cannot take the root of ${n}: it must not be negative`);
+ *   return Math.floor(Math.sqrt(n));
+ * }, { prefetch: 20 });
  * ```
  */
-export class RpcServer implements AsyncDisposable {
+export class RpcServer<Added extends object = object> implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #options: RpcServerOptions;
   readonly #replies: ReplyPublisher;
@@ -73,7 +109,8 @@ export class RpcServer implements AsyncDisposable {
   readonly #probe: ReplyQueueProbe;
   readonly #control: ControlListener;
   readonly #stalls = new StallDetector();
-  readonly #consumers = new Set<AnyConsumer>();
+  readonly #consumers = new Map<string, Consumer>();
+  readonly #isolate: (run: () => void) => void = AsyncLocalStorage.snapshot();
   readonly #canceled = new CancelRegistry();
   #closing: Promise<void> | undefined;
 
@@ -90,7 +127,7 @@ export class RpcServer implements AsyncDisposable {
     this.#probe = new ReplyQueueProbe(connection);
     this.#control = new ControlListener(
       connection,
-      () => Array.from(this.#consumers, ({ queue }) => queue),
+      () => this.#consumers.keys(),
       (cancel) => this.#cancel(cancel),
     );
   }
@@ -106,9 +143,16 @@ export class RpcServer implements AsyncDisposable {
    *   it refuses the password, `permission_denied` if it refuses the virtual host.
    * @throws {TypeError | RangeError} If a URL or option is not valid.
    */
-  static async connect(urls?: string | readonly string[], options: RpcServerOptions = {}): Promise<RpcServer> {
-    const { onEvent = logServerEvent, replyTo } = options;
+  static async connect<const Interceptors extends readonly Interceptor[] = readonly []>(
+    urls?: string | readonly string[],
+    options: RpcServerOptions<Interceptors> = {},
+  ): Promise<RpcServer<AddedBy<Interceptors>>> {
+    const { interceptors = [], onEvent = logServerEvent, propagate = [], replyTo } = options;
     checkListener(onEvent);
+    checkInterceptors(interceptors);
+    if (!Array.isArray(propagate) || propagate.some((name) => typeof name !== "string")) {
+      throw new TypeError("Cannot connect: 'propagate' must be a list of names of headers");
+    }
     if (replyTo !== undefined && typeof replyTo !== "function") {
       throw new TypeError("Cannot connect: 'replyTo' must be a function of the queue's name");
     }
@@ -132,7 +176,7 @@ export class RpcServer implements AsyncDisposable {
   /** How many requests have been taken and not been answered. */
   get pending(): number {
     let pending = 0;
-    for (const consumer of this.#consumers) pending += consumer.size;
+    for (const consumer of this.#consumers.values()) pending += consumer.size;
     return pending;
   }
 
@@ -147,32 +191,83 @@ export class RpcServer implements AsyncDisposable {
    * @param options How many requests are in progress at once.
    * @returns When requests are being taken.
    * @throws {RpcError} `permission_denied` if the queue belongs to somebody
-   *   else, or `unavailable` if the server is closed.
+   *   else, `already_exists` if this server serves it already, or
+   *   `unavailable` if the server is closed.
    * @throws {TypeError | RangeError} If an option is not valid.
    */
-  async serve<RequestIn, RequestOut, ReplyIn, ReplyOut>(
-    procedure: Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut>,
-    handler: Handler<RequestOut, ReplyIn>,
+  serve<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap>(
+    procedure: Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors>,
+    handler: Handler<RequestOut, ReplyIn, RequestContext<Errors> & Added>,
+    options?: ServeOptions,
+  ): Promise<Serving>;
+  /**
+   * Serves a service: its methods share one queue, one consumer and one
+   * prefetch. A request for a method that is not there is answered with
+   * `unimplemented`.
+   *
+   * @param service What to serve; an existing queue is used as it is.
+   * @param handlers A handler for each method, and no other.
+   * @param options How many requests are in progress at once.
+   * @returns When requests are being taken.
+   * @throws {RpcError} As for a procedure.
+   * @throws {TypeError | RangeError} If a handler is missing, or an option is not valid.
+   */
+  serve<Of extends Methods>(
+    service: Service<Of>,
+    handlers: Handlers<Of, Added>,
+    options?: ServeOptions,
+  ): Promise<Serving>;
+  async serve(
+    what: AnyProcedure | Service<Record<never, never>>,
+    handlers: unknown,
     options: ServeOptions = {},
-  ): Promise<void> {
+  ): Promise<Serving> {
     const { prefetch = 10 } = options;
     checkInteger(prefetch, "prefetch", "serve", 1, 65_535);
-    if (typeof handler !== "function") throw new TypeError("Cannot serve: 'handler' must be a function");
+    const served = "methods" in what ? servedService(what, handlers) : servedProcedure(what, handlers);
+    const { queue } = what;
     if (this.#closing !== undefined) {
-      throw new RpcError("unavailable", `Cannot serve "${procedure.queue}": the server is closed`);
+      throw new RpcError("unavailable", `Cannot serve "${queue}": the server is closed`);
     }
-    const consumer = new Consumer(procedure, handler, this.#host());
-    const known = consumer as unknown as AnyConsumer;
-    this.#consumers.add(known);
+    if (this.#consumers.has(queue)) {
+      const text = `Cannot serve "${queue}": this server serves it already; stop that first, or make it one service`;
+      throw new RpcError("already_exists", text, { outcome: "not_executed" });
+    }
+    const consumer = new Consumer(served, this.#host());
+    this.#consumers.set(queue, consumer);
     try {
       // Cancels first: one that comes before its request must be known.
-      await this.#control.add(procedure.queue);
+      await this.#control.add(queue);
       this.#stalls.start();
       await consumer.start(prefetch);
     } catch (error) {
-      this.#consumers.delete(known);
+      this.#consumers.delete(queue);
       throw error;
     }
+    let stopping: Promise<void> | undefined;
+    const stop = (): Promise<void> => stopping ??= this.#stop(consumer);
+    return { stop, [Symbol.asyncDispose]: stop };
+  }
+
+  async #stop(consumer: Consumer): Promise<void> {
+    await consumer.stop();
+    await consumer.idle();
+    await consumer.close();
+    if (this.#consumers.get(consumer.queue) !== consumer) return;
+    this.#consumers.delete(consumer.queue);
+    await this.#control.remove(consumer.queue);
+  }
+
+  /**
+   * Serves until the process gets SIGINT or SIGTERM, then closes: answers what
+   * it has taken and disconnects. A second signal ends the process at once,
+   * with exit code 130.
+   */
+  async untilSignal(): Promise<void> {
+    await nextSignal();
+    const again = nextSignal();
+    await Promise.race([this.close(), again.then(() => exit(INTERRUPTED))]);
+    again.cancel();
   }
 
   /**
@@ -191,7 +286,7 @@ export class RpcServer implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    const consumers = Array.from(this.#consumers);
+    const consumers = Array.from(this.#consumers.values());
     await settlesWithin(this.#drain(consumers), this.#options.drainTimeout ?? 30_000);
     const reason = new RpcError("unavailable", "The server is shutting down");
     for (const consumer of consumers) consumer.abort(reason);
@@ -203,7 +298,7 @@ export class RpcServer implements AsyncDisposable {
     await Promise.all([this.#connection.close(), this.#directReplies.close()]);
   }
 
-  async #drain(consumers: readonly AnyConsumer[]): Promise<void> {
+  async #drain(consumers: readonly Consumer[]): Promise<void> {
     await Promise.all(consumers.map((consumer) => consumer.stop()));
     await Promise.all(consumers.map((consumer) => consumer.idle()));
     await Promise.all([this.#replies.idle(), this.#directReplies.idle()]);
@@ -216,6 +311,10 @@ export class RpcServer implements AsyncDisposable {
       directReplies: this.#directReplies,
       acceptsReplyTo: (name) => this.#acceptsReplyTo(name),
       isCanceled: (queue, id) => this.#canceled.has(toByteString(queue), id),
+      interceptors: this.#options.interceptors ?? [],
+      propagate: this.#options.propagate ?? [],
+      listens: this.#options.onEvent !== undefined,
+      isolate: this.#isolate,
       arrivedAfter: () => this.#stalls.arrivedAfter(),
       callerAlive: (replyTo) => this.#probe.isAlive(replyTo),
       emit: (event) => emitTo(this.#options.onEvent ?? logServerEvent, event),
@@ -242,8 +341,6 @@ export class RpcServer implements AsyncDisposable {
   #cancel(cancel: Cancel): void {
     this.#canceled.add(cancel);
     const reason = new RpcError("canceled", "The caller has taken the call back");
-    for (const consumer of this.#consumers) {
-      if (toByteString(consumer.queue) === cancel.queue) consumer.cancel(cancel.id, reason);
-    }
+    this.#consumers.get(fromByteString(cancel.queue))?.cancel(cancel.id, reason);
   }
 }

@@ -1,3 +1,4 @@
+import type { RpcCode } from "../contract/errors.ts";
 import { LogThrottle } from "../connection/log_throttle.ts";
 import { printable, printableError } from "../contract/printable.ts";
 import { type ConnectionEvent, logConnectionEvent } from "../connection/connection_event.ts";
@@ -17,8 +18,25 @@ export type ServerEvent =
   | { readonly type: "returned_request"; readonly queue: string; readonly messageId: string | undefined }
   /** A request that its caller took back; its handler was stopped, or not started. */
   | { readonly type: "canceled_request"; readonly queue: string; readonly messageId: string | undefined }
+  /** A request has ended, with `code` and after `duration` ms since it arrived. */
+  | {
+    readonly type: "handled";
+    readonly queue: string;
+    readonly method: string | undefined;
+    readonly messageId: string | undefined;
+    readonly code: RpcCode | "ok";
+    readonly duration: number;
+    readonly redelivered: boolean;
+  }
   /** A handler threw something else than an `RpcError`; the caller got `internal` and `id`. */
-  | { readonly type: "handler_error"; readonly queue: string; readonly id: string; readonly error: unknown }
+  | {
+    readonly type: "handler_error";
+    readonly queue: string;
+    readonly method: string | undefined;
+    readonly messageId: string | undefined;
+    readonly id: string;
+    readonly error: unknown;
+  }
   /** The reply queue was gone: the caller has left. */
   | { readonly type: "caller_left"; readonly queue: string; readonly messageId: string | undefined }
   /** A reply was given up, for the reason given. */
@@ -54,6 +72,7 @@ export function logServerEvent(event: ServerEvent): void {
     case "returned_request":
     case "canceled_request":
     case "caller_left":
+    case "handled":
       return;
     default:
       logConnectionEvent(event);

@@ -1,4 +1,4 @@
-import { bigint, integer } from "../contract/codec.ts";
+import { bigint, integer } from "../contract/decimal_codecs.ts";
 import { RpcError } from "../contract/errors.ts";
 import { type Procedure, procedure } from "../contract/procedure.ts";
 

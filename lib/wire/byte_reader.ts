@@ -1,12 +1,12 @@
 import { Buffer } from "node:buffer";
 import { type ByteString, readByteString, startsWith } from "./byte_string.ts";
 
-/** What a 32-bit word counts for above another one. */
+/** 2^32, the factor of the upper half of a 64-bit integer. */
 const WORD = 0x1_0000_0000;
 
 /**
- * Reads the types of AMQP 0-9-1 from part of a buffer, and nothing beyond that part: what would need more gives zero or
- * an empty string, and {@linkcode ByteReader.failed} from then on says so. So a caller asks once, at the end.
+ * Reads the types of AMQP 0-9-1 from part of a buffer. A read beyond that part returns zero or an empty string and sets
+ * {@linkcode ByteReader.failed}, so that a caller checks once, at the end.
  */
 export class ByteReader {
   #bytes: Buffer = Buffer.alloc(0);
@@ -14,7 +14,7 @@ export class ByteReader {
   #end = 0;
   #failed = false;
 
-  /** Begins anew, with the bytes from `start` up to `end`, which must be within the buffer. */
+  /** Starts again with the bytes from `start` up to `end`, which must be within the buffer. */
   reset(bytes: Buffer, start: number, end: number): void {
     this.#bytes = bytes;
     this.#at = start;
@@ -22,12 +22,12 @@ export class ByteReader {
     this.#failed = false;
   }
 
-  /** Lets go of the buffer, which would be kept in memory. */
+  /** Drops the reference to the buffer, so that its memory can be freed. */
   release(): void {
     this.reset(NOTHING, 0, 0);
   }
 
-  /** Whether something was read that is not there, or was found to be wrong. */
+  /** Whether a read went beyond the end, or {@linkcode ByteReader.fail} was called. */
   get failed(): boolean {
     return this.#failed;
   }
@@ -37,13 +37,13 @@ export class ByteReader {
     return this.#end - this.#at;
   }
 
-  /** Gives up: nothing more is read. */
+  /** Marks the reader as failed: nothing more is read. */
   fail(): void {
     this.#failed = true;
     this.#at = this.#end;
   }
 
-  /** Skips so many bytes, and gives where they begin; they must not be read if the reader has failed. */
+  /** Skips `length` bytes and returns where they begin; do not use that place if the reader has failed. */
   take(length: number): number {
     const at = this.#at;
     if (length > this.#end - at) {
@@ -87,7 +87,7 @@ export class ByteReader {
     return high * WORD + (this.int32() >>> 0);
   }
 
-  /** Reads a short string; gives `previous` if it has the same bytes, since most do and that needs no memory. */
+  /** Reads a short string. Returns `previous` if the bytes are equal: most are, and it needs no new memory. */
   shortString(previous: ByteString = ""): ByteString {
     const length = this.uint8();
     const at = this.take(length);
@@ -97,7 +97,7 @@ export class ByteReader {
     return readByteString(bytes, at, at + length);
   }
 
-  /** Reads a short string; whether it is this one. */
+  /** Reads a short string and returns whether it equals `value`. */
   shortStringIs(value: ByteString): boolean {
     const length = this.uint8();
     const at = this.take(length);
@@ -116,7 +116,7 @@ export class ByteReader {
     return this.#failed ? 0 : this.#bytes.readDoubleBE(at);
   }
 
-  /** Reads what a 32-bit length comes before, as a view. */
+  /** Reads bytes that have their 32-bit length before them; returns a view. */
   longBytes(): Buffer {
     const length = this.int32() >>> 0;
     const at = this.take(length);

@@ -3,24 +3,23 @@ import { Buffer } from "node:buffer";
 /**
  * Bytes as a string with one character, U+0000 to U+00FF, for each.
  *
- * The short strings of AMQP are bytes: nothing makes a peer send UTF-8. Decoded as text, what is not UTF-8 becomes
- * U+FFFD, and a correlation id that is echoed is no longer the one that came. As a byte string it stays what it was,
- * is a key of a `Map`, and is the text itself as long as that is ASCII.
+ * The short strings of AMQP are bytes, and a peer may send other bytes than UTF-8. Decoded as text, such bytes become
+ * U+FFFD, and an echoed correlation id would differ from the one that came. A byte string keeps every byte, can be a key
+ * of a `Map`, and equals the text if that is ASCII.
  */
 export type ByteString = string;
 
-/** From this length on, in bytes, a native call is faster than characters one by one (Deno 2.9). */
+/** From this length on, in bytes, a native call is faster than a loop over characters (Deno 2.9). */
 const NATIVE_LENGTH = 12;
 
 /**
- * Encodes a text as UTF-8. What is ASCII is given back as it is; a lone surrogate becomes U+FFFD, as with every
- * encoder of UTF-8.
+ * Encodes a text as UTF-8. ASCII is returned unchanged; a lone surrogate becomes U+FFFD, as in every UTF-8 encoder.
  */
 export function toByteString(text: string): ByteString {
   return isAscii(text) ? text : Buffer.from(text, "utf8").toString("latin1");
 }
 
-/** Decodes bytes as UTF-8, to be shown; what is not UTF-8 becomes U+FFFD. */
+/** Decodes bytes as UTF-8, for display; invalid bytes become U+FFFD. */
 export function fromByteString(bytes: ByteString): string {
   return isAscii(bytes) ? bytes : Buffer.from(bytes, "latin1").toString("utf8");
 }
@@ -33,7 +32,7 @@ export function readByteString(bytes: Buffer, start: number, end: number): ByteS
   return text;
 }
 
-/** Whether the bytes that begin at `start` are those of `text`; as many as that has must be there. */
+/** Whether the bytes at `start` equal `text`; the buffer must hold at least `text.length` bytes from there. */
 export function startsWith(bytes: Uint8Array, start: number, text: ByteString): boolean {
   for (let n = 0; n < text.length; n++) {
     if (bytes[start + n] !== text.charCodeAt(n)) return false;

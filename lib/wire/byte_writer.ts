@@ -1,22 +1,21 @@
 import type { ByteString } from "./byte_string.ts";
 
-/** What a 32-bit word counts for above another one. */
+/** 2^32, the factor of the upper half of a 64-bit integer. */
 const WORD = 0x1_0000_0000;
-/** Fewer bytes are copied faster one by one. */
+/** Up to this many bytes, a loop copies faster than `set`. */
 const FEW = 64;
 
 /**
- * Writes the types of AMQP 0-9-1. Whoever uses it has made sure that there is room for all that is written, and that
- * lengths and numbers fit; what it cannot know before is whether a string is one of bytes, see
- * {@linkcode ByteWriter.valid}.
+ * Writes the types of AMQP 0-9-1. The caller must make sure that the buffer has room, and that lengths and numbers fit.
+ * Whether every string was a byte string is known only afterwards, see {@linkcode ByteWriter.valid}.
  */
 export class ByteWriter {
   #bytes: Uint8Array = new Uint8Array(0);
   #at = 0;
-  /** All characters that were written, OR-ed. */
+  /** All character codes that were written, OR-ed. */
   #seen = 0;
 
-  /** Begins anew, at a place in a buffer. */
+  /** Starts again at a place in a buffer. */
   reset(bytes: Uint8Array, at: number): void {
     this.#bytes = bytes;
     this.#at = at;
@@ -28,7 +27,7 @@ export class ByteWriter {
     return this.#at;
   }
 
-  /** Whether all strings that were written are byte strings; others have left wrong bytes. */
+  /** Whether all strings that were written are byte strings; if not, the bytes are wrong. */
   get valid(): boolean {
     return this.#seen <= 0xff;
   }

@@ -15,7 +15,7 @@ import {
 import type { Confirm, Delivery, Returned } from "./message.ts";
 import { NO_PROPERTIES, PropertiesDecoder } from "./properties_decoder.ts";
 
-/** Hears what arrives on one channel. What it throws is thrown by `push`, and does no harm to what follows. */
+/** Receives what arrives on one channel. `push` throws what it throws; later frames are decoded nevertheless. */
 export interface ChannelSink {
   /** A message for a consumer is complete. */
   delivered(delivery: Delivery): void;
@@ -24,14 +24,14 @@ export interface ChannelSink {
   /** The broker has confirmed or refused what was published. */
   confirmed(confirm: Confirm): void;
   /**
-   * The broker broke the protocol on this channel, which should be closed. It is said once: messages and confirms that
-   * come afterwards on the channel are dropped, other methods are still handed on.
+   * The broker broke the protocol on this channel, which should be closed. Called once: later messages and confirms of
+   * the channel are dropped, other methods are still passed on.
    */
   violated(reason: string): void;
 }
 
 /**
- * What has to come next on a channel. `foreign` is the content of `basic.get-ok`, which is not read here; `nothing` means
+ * What must come next on a channel. `foreign` is the content of `basic.get-ok`, which is not read here; `nothing` means
  * that the protocol was violated.
  */
 type Awaited = "method" | "header" | "body" | "foreign header" | "foreign body" | "nothing";
@@ -39,8 +39,8 @@ type Awaited = "method" | "header" | "body" | "foreign header" | "foreign body" 
 const NO_BODY: Uint8Array = Buffer.alloc(0);
 
 /**
- * Makes messages of the frames of one channel: a method, a content header, and body frames until its size is reached
- * (section 2.3.5.2 of the specification). Holds one message at a time, of `maxBodySize` bytes at most.
+ * Assembles messages from the frames of one channel: a method, a content header, and body frames up to the announced
+ * size (section 2.3.5.2 of the specification). Holds one message at a time, of at most `maxBodySize` bytes.
  */
 export class ContentAssembler {
   readonly #sink: ChannelSink;
@@ -49,7 +49,7 @@ export class ContentAssembler {
   readonly #decoder = new PropertiesDecoder();
   #awaited: Awaited = "method";
 
-  // Of the message that is under way. Strings are those of the message before until they are read.
+  // The message in progress. Strings keep the values of the message before until they are read.
   #isReturn = false;
   #deliveryTag = 0;
   #redelivered = false;
@@ -60,9 +60,9 @@ export class ContentAssembler {
   #routingKey = "";
   #properties = NO_PROPERTIES;
   #malformed: string | undefined;
-  /** How many bytes of the body are still to come; of a foreign content as well. */
+  /** How many bytes of the body are still to come, also of foreign content. */
   #remaining = 0;
-  /** A body that comes in several frames, as far as it has come. */
+  /** Collects a body that comes in several frames. */
   #body = NO_BODY;
 
   /**
@@ -76,9 +76,9 @@ export class ContentAssembler {
   }
 
   /**
-   * Takes a frame, whose payload is in `bytes` from `start` up to `end`.
+   * Accepts a frame, whose payload is in `bytes` from `start` up to `end`.
    *
-   * @returns Whether it was for this; if not, it is for whoever looks after the other methods of the channel.
+   * @returns Whether the frame was handled here; if not, it must be passed on.
    */
   accept(type: number, bytes: Buffer, start: number, end: number): boolean {
     this.#reader.reset(bytes, start, end);
@@ -99,12 +99,12 @@ export class ContentAssembler {
     const method = reader.int32();
     if (reader.failed) return this.#violate("A method frame without a method");
     if (this.#awaited !== "method") {
-      // What announces the end of the channel is for whoever opened it, whatever else is wrong.
+      // Methods of the class `channel`, such as its close, are passed on even after an error.
       if (method >>> 16 === CHANNEL) return false;
       if (this.#awaited === "header") return this.#violate("Expected a content header, got a method");
       if (this.#awaited === "body") return this.#violate("Expected a content body, got a method");
       if (this.#awaited === "nothing") return isHot(method);
-      // The content that it interrupts is not ours to judge.
+      // It interrupts foreign content, which is not checked here.
       this.#awaited = "method";
     }
     switch (method) {
@@ -166,7 +166,7 @@ export class ContentAssembler {
     const foreign = this.#awaited === "foreign header";
     if (!foreign && this.#awaited !== "header") return this.#unexpected("header");
     const classId = reader.uint16();
-    // Always 0, and without a meaning.
+    // The weight, always 0.
     reader.uint16();
     const size = reader.uint64();
     if (foreign) {
@@ -223,7 +223,7 @@ export class ContentAssembler {
     const malformed = this.#malformed;
     const exchange = this.#exchange;
     const routingKey = this.#routingKey;
-    // First, so that a sink that throws leaves this ready for the next message.
+    // Reset before the sink is called, because it may throw.
     this.#awaited = "method";
     this.#properties = NO_PROPERTIES;
     this.#body = NO_BODY;
@@ -248,7 +248,7 @@ export class ContentAssembler {
     }
   }
 
-  /** A header or a body where none has to come. */
+  /** Handles a header or a body that was not expected. */
   #unexpected(what: "header" | "body"): boolean {
     switch (this.#awaited) {
       case "nothing":
@@ -260,7 +260,7 @@ export class ContentAssembler {
       case "body":
         return this.#violate("Expected a content body, got a header");
       default:
-        // Content that is not read here, and not ours to judge.
+        // Foreign content, which is not checked here.
         this.#awaited = "method";
         return false;
     }
@@ -275,7 +275,7 @@ export class ContentAssembler {
   }
 }
 
-/** Whether a method is for {@linkcode ContentAssembler}, or begins a content. */
+/** Whether {@linkcode ContentAssembler} handles a method, or content follows it. */
 function isHot(method: number): boolean {
   return method === BASIC_DELIVER || method === BASIC_RETURN || method === BASIC_ACK || method === BASIC_NACK ||
     method === BASIC_GET_OK;

@@ -2,7 +2,7 @@ import { RpcError } from "../contract/errors.ts";
 import { fromByteString } from "./byte_string.ts";
 import type { Properties } from "./message.ts";
 
-/** What senders write to say that a body is not compressed: names of RFC 2045, of HTTP, and of character sets. */
+/** Names by which senders say that a body is not compressed: those of RFC 2045 and HTTP, and character sets. */
 const PLAIN: ReadonlySet<string> = new Set(
   ["", "identity", "none", "plain", "binary", "7bit", "8bit", "us-ascii", "ascii", "utf-8", "utf8"],
 );

@@ -8,23 +8,23 @@ export const CONTROL_EXCHANGE = "rpc.control";
 const CANCEL = "cancel";
 const EMPTY = new Uint8Array();
 
-/** A call that its caller takes back. */
+/** A call that its caller cancels. */
 export interface Cancel {
   /** The queue over which the call was made. */
   readonly queue: ByteString;
   /** The call's correlation id. */
   readonly id: ByteString;
-  /** How long it is worth remembering, in ms; 0 if the sender does not say. */
+  /** How long servers are to remember the cancel, in ms; 0 if the sender does not say. */
   readonly rememberMs: number;
 }
 
-/** The message that takes a call back; it is worth remembering for as long as the call would have lasted. */
+/** The message that cancels a call; servers remember it for `rememberMs`, the call's whole timeout. */
 export function cancelMessage(queue: string, id: string, rememberMs: number): Publish {
   const properties = { correlationId: id, type: CANCEL, expiration: String(rememberMs), deliveryMode: 1 };
   return { exchange: CONTROL_EXCHANGE, routingKey: toByteString(queue), mandatory: false, properties, body: EMPTY };
 }
 
-/** Reads a control message; undefined if it is no cancel, or did not come over the exchange. */
+/** Reads a control message; undefined if it is not a cancel, or did not come over the control exchange. */
 export function readCancel({ exchange, routingKey, properties }: Delivery): Cancel | undefined {
   const { correlationId = "", expiration = "", type } = properties;
   if (exchange !== CONTROL_EXCHANGE || type !== CANCEL || correlationId === "") return undefined;

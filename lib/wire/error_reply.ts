@@ -1,6 +1,6 @@
 import { isRpcCode, isRpcOutcome, RpcError, type RpcOutcome } from "../contract/errors.ts";
 
-/** The largest error reply, in bytes; a larger one goes out without its details, and is not read. */
+/** The largest error reply, in bytes: a larger one is sent without its details, and is not read by clients. */
 export const MAX_ERROR_BYTES = 1024 * 1024;
 /** The longest message of an error, in UTF-16 code units. */
 const MAX_MESSAGE_LENGTH = 8192;
@@ -8,7 +8,7 @@ const MAX_MESSAGE_LENGTH = 8192;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-/** An error as the body of an error reply; details that are not JSON, or too large, are left out. */
+/** Encodes an error as the body of an error reply; leaves out details that are not JSON, or too large. */
 export function encodeError(error: RpcError): Uint8Array {
   const { code, message, outcome, details, id } = error;
   const short = message.slice(0, MAX_MESSAGE_LENGTH);
@@ -16,12 +16,12 @@ export function encodeError(error: RpcError): Uint8Array {
     const body = encoder.encode(JSON.stringify({ code, message: short, outcome, details, id }));
     if (body.byteLength <= MAX_ERROR_BYTES) return body;
   } catch {
-    // A cycle or a bigint in the details: the error itself still counts.
+    // The details hold a cycle or a bigint: the error is sent without them.
   }
   return encoder.encode(JSON.stringify({ code, message: short, outcome, id }));
 }
 
-/** An error reply's body as the error that the caller gets; `data_loss` where it is none. */
+/** Decodes the body of an error reply; returns a `data_loss` error if that is not possible. */
 export function decodeError(body: Uint8Array): RpcError {
   if (body.byteLength > MAX_ERROR_BYTES) {
     const size = `it has ${body.byteLength} bytes, at most ${MAX_ERROR_BYTES} are allowed`;

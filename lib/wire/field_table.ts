@@ -3,25 +3,25 @@ import { ByteReader } from "./byte_reader.ts";
 import { type ByteString, fromByteString, toByteString } from "./byte_string.ts";
 
 /**
- * The value of a header, where it is no table, array or byte array: text for a string, null for void, seconds since 1970
+ * The value of a header that is not a table, array or byte array: text for a string, null for void, seconds since 1970
  * for a timestamp. Integers are bigints only where a number would round them.
  */
 export type HeaderValue = string | number | bigint | boolean | null;
 
 /** The largest table that is read, in bytes. */
 export const MAX_TABLE_SIZE = 128 * 1024;
-/** How many entries of a table are read at most. */
+/** At most this many entries of a table are read. */
 export const MAX_TABLE_ENTRIES = 1024;
 
-/** Whether a table has an entry of that name, whatever its value; false where it cannot be read. */
+/** Whether a table has an entry of that name, with any value; false if it cannot be read. */
 export function hasHeader(table: Uint8Array | undefined, name: string): boolean {
   const reader = readerOf(table);
   return reader !== undefined && seek(reader, toByteString(name)) !== undefined;
 }
 
 /**
- * The value of the first entry of that name. RabbitMQ looks at the first one too, and its own headers replace it, so a
- * second one that a publisher adds is not believed.
+ * The value of the first entry of that name. RabbitMQ also reads the first one, and replaces it when it sets a header of
+ * its own, so a second one that a publisher adds is ignored.
  *
  * @returns Undefined if there is none, if it is a table, an array or a byte array, or if it cannot be read.
  */
@@ -31,8 +31,8 @@ export function findHeader(table: Uint8Array | undefined, name: string): HeaderV
 }
 
 /**
- * All entries of a table, by name; of several with one name the first. Tables, arrays and byte arrays are there with
- * `undefined`, unread.
+ * All entries of a table, by name; of several with one name, the first. Tables, arrays and byte arrays are not read and
+ * have the value `undefined`.
  *
  * @returns Undefined if the table is malformed, larger than {@linkcode MAX_TABLE_SIZE}, or has more entries than
  * {@linkcode MAX_TABLE_ENTRIES}.
@@ -52,7 +52,7 @@ export function readHeaders(table: Uint8Array | undefined): Map<string, HeaderVa
   return headers;
 }
 
-/** Nothing if there is no table, or if it is too large. */
+/** A reader of a table; undefined if there is none, or if it is too large. */
 function readerOf(table: Uint8Array | undefined): ByteReader | undefined {
   if (table === undefined || table.length > MAX_TABLE_SIZE) return undefined;
   const reader = new ByteReader();
@@ -61,7 +61,7 @@ function readerOf(table: Uint8Array | undefined): ByteReader | undefined {
   return reader;
 }
 
-/** Finds an entry, and reads its value; nothing if it is not there, or cannot be read. */
+/** Finds an entry, and reads its value; undefined if there is none, or if it cannot be read. */
 function seek(reader: ByteReader, name: ByteString): { readonly value: HeaderValue | undefined } | undefined {
   for (let entries = 0; reader.left > 0 && entries < MAX_TABLE_ENTRIES; entries++) {
     if (reader.shortStringIs(name)) {
@@ -73,10 +73,10 @@ function seek(reader: ByteReader, name: ByteString): { readonly value: HeaderVal
   return undefined;
 }
 
-// The tags are those of RabbitMQ's rabbit_binary_parser, the whole list: what has another one never passes a broker.
+// These are all tags that RabbitMQ's rabbit_binary_parser knows: a message with another one never passes a broker.
 // They differ from the specification's (https://www.rabbitmq.com/amqp-0-9-1-errata#section_3).
 
-/** Reads a value, or skips it, by its length, if it is a table, an array or a byte array. */
+/** Reads a value; a table, an array or a byte array is skipped by its length. */
 function readValue(reader: ByteReader, tag: number): HeaderValue | undefined {
   switch (String.fromCharCode(tag)) {
     case "S":
@@ -114,7 +114,7 @@ function readValue(reader: ByteReader, tag: number): HeaderValue | undefined {
   }
 }
 
-/** Skips a value without a look into it, however much is nested there. */
+/** Skips a value by its length, however deeply it is nested. */
 function skipValue(reader: ByteReader, tag: number): void {
   switch (String.fromCharCode(tag)) {
     case "V":

@@ -3,7 +3,7 @@ import { FRAME_BODY, FRAME_HEAD, FRAME_HEARTBEAT, FRAME_METHOD } from "./constan
 import { type ChannelSink, ContentAssembler } from "./content_assembler.ts";
 import { FrameSplitter } from "./frame_splitter.ts";
 
-/** Bounds of what is accepted, and where the rest goes. */
+/** Limits, and the receiver of the frames that are not decoded here. */
 export interface FrameDecoderOptions {
   /** The largest payload of a frame, in bytes; 0 for no limit. */
   readonly maxFrameSize: number;
@@ -14,9 +14,9 @@ export interface FrameDecoderOptions {
    */
   readonly maxBodySize?: number;
   /**
-   * Hears every frame that is not decoded here, whole, from its type to its end octet, in the order in which frames
-   * came: all of channels that nobody took, and of the others all but messages and confirms. The bytes are valid as
-   * those of a body are.
+   * Called with every frame that is not decoded here, whole, from its type to its end octet, in order: all frames of
+   * channels that were not taken, and all except messages and confirms of the others. The bytes are valid as long as
+   * those of a body.
    */
   other(frame: Uint8Array, channel: number): void;
 }
@@ -26,10 +26,10 @@ const MAX_BODY_SIZE = 134_217_728;
 
 /**
  * Decodes what comes from a broker after the handshake. Messages and confirms of the channels that were taken are
- * decoded and handed to their sinks, synchronously and in order; all else is handed on as it came.
+ * decoded and passed to their sinks, synchronously and in order; all else is passed on unchanged.
  *
- * Whatever the bytes, nothing is thrown: a message that cannot be read arrives as malformed, frames in an impossible
- * order are a violation of the channel, and frames that cannot be told apart are a fault of the connection.
+ * No bytes make it throw: a message that cannot be read arrives as malformed, frames in a wrong order are a violation on
+ * their channel, and bytes that are not frames are a fault of the connection.
  */
 export class FrameDecoder {
   readonly #splitter: FrameSplitter;
@@ -38,7 +38,7 @@ export class FrameDecoder {
   readonly #maxBodySize: number;
   readonly #other: (frame: Uint8Array, channel: number) => void;
   #fault: string | undefined;
-  // Most frames are of the channel of the frame before.
+  // Most frames are on the same channel as the frame before.
   #lastChannel = -1;
   #lastAssembler: ContentAssembler | undefined;
 
@@ -48,24 +48,24 @@ export class FrameDecoder {
     this.#other = (frame, channel) => options.other(frame, channel);
   }
 
-  /** Decodes messages and confirms of a channel from now on, anew if it was taken before. */
+  /** Decodes messages and confirms of a channel from now on; starts again if it was taken before. */
   take(channel: number, sink: ChannelSink): void {
     this.#assemblers.set(channel, new ContentAssembler(sink, this.#reader, this.#maxBodySize));
     this.#lastChannel = -1;
   }
 
-  /** Hands on all frames of a channel from now on, and forgets what is incomplete; for a channel that is closed. */
+  /** Passes on all frames of a channel from now on, and drops an incomplete message; for a channel that is closed. */
   release(channel: number): void {
     this.#assemblers.delete(channel);
     this.#lastChannel = -1;
   }
 
   /**
-   * Decodes what a socket gave, split in whatever way. The chunk's memory must not be written to afterwards. May not be
-   * called by a sink.
+   * Decodes a chunk from a socket; chunks may begin and end anywhere. The chunk's memory must not be written to
+   * afterwards. A sink must not call this.
    *
    * @returns Why the connection is broken, now and at every later call; undefined if all is well.
-   * @throws What a sink throws; the next call goes on with the frame after.
+   * @throws What a sink throws; the next call continues with the next frame.
    */
   push(chunk: Uint8Array): string | undefined {
     const splitter = this.#splitter;
@@ -81,7 +81,7 @@ export class FrameDecoder {
         this.#other(bytes.subarray(start - FRAME_HEAD, end + 1), channel);
       }
     }
-    // What a quiet connection has read last must not stay in memory.
+    // Otherwise an idle connection would keep its last chunk in memory.
     this.#reader.release();
     splitter.release();
     return this.#fault = splitter.fault;

@@ -18,16 +18,16 @@ import { sizeOfProperties, sizeOfShortString, writeProperties } from "./properti
 /** How many bytes {@linkcode encodeAck}, {@linkcode encodeNack} and {@linkcode encodeReject} write. */
 export const ACK_SIZE = FRAME_OVERHEAD + 13;
 
-/** Of a method frame: class and method, a ticket that has no meaning any more, and the flags. */
+/** The fixed part of the method frame: class and method, a ticket that is not used any more, and the flags. */
 const METHOD_SIZE = FRAME_OVERHEAD + 7;
-/** Of a content header: class, a weight that is always 0, and the size of the body. */
+/** The fixed part of the content header: class, a weight that is always 0, and the size of the body. */
 const HEADER_SIZE = FRAME_OVERHEAD + 12;
 
-/** Where frames go. */
+/** The channel that frames are for, and the limit of their size. */
 export interface Place {
-  /** Which channel they are for, 1 to 65,535. */
+  /** The number of the channel, 1 to 65,535. */
   readonly channel: number;
-  /** The largest frame that the broker takes, with its head and end, in bytes; 4,096 or more. */
+  /** The largest frame that the broker accepts, with its head and end, in bytes; 4,096 or more. */
   readonly frameMax: number;
 }
 
@@ -37,20 +37,20 @@ const NOTHING = new Uint8Array(0);
 /**
  * How many bytes {@linkcode encodePublish} writes.
  *
- * @throws {RangeError} If a short string has more than 255 bytes, a number is not one of its type, or all properties
- * together do not fit a frame.
+ * @throws {RangeError} If a short string has more than 255 bytes, a number is out of the range of its type, or all
+ * properties together do not fit a frame.
  */
 export function sizeOfPublish(message: Publish, frameMax: number): number {
   return sizeOfHead(message, frameMax) + sizeOfBody(message.body.length, frameMax);
 }
 
 /**
- * Writes a message as the frames of `basic.publish`: method, content header, and as many body frames as it takes. It
- * writes to its range only, `sizeOfPublish` bytes from `at` on; if it throws, what is there is not to be sent.
+ * Writes a message as the frames of `basic.publish`: method, content header, and as many body frames as it needs. It
+ * writes only to its range, `sizeOfPublish` bytes from `at` on; if it throws, that range must not be sent.
  *
  * @returns Where the range ends.
- * @throws {RangeError} What `sizeOfPublish` throws, or if there is not so much room; before anything is written.
- * @throws {TypeError} If a text has a character above U+00FF: it is no byte string.
+ * @throws {RangeError} As `sizeOfPublish`, or if the buffer is too small; nothing is written then.
+ * @throws {TypeError} If a text has a character above U+00FF, so that it is not a byte string.
  */
 export function encodePublish(bytes: Uint8Array, at: number, place: Place, message: Publish): number {
   const { channel, frameMax } = place;
@@ -69,8 +69,8 @@ export function encodePublish(bytes: Uint8Array, at: number, place: Place, messa
 }
 
 /**
- * The same bytes as {@linkcode encodePublish}, in pieces for one `writev`: those of the body are views of it, so a large
- * one is not copied. Nobody may write to the body until the pieces are written.
+ * The same bytes as {@linkcode encodePublish}, in pieces for one `writev`: those of the body are views, so a large body
+ * is not copied. The body must not change until the pieces are written.
  *
  * @throws {RangeError} As `encodePublish`.
  * @throws {TypeError} As `encodePublish`.
@@ -81,7 +81,7 @@ export function piecesOfPublish(place: Place, message: Publish): Uint8Array[] {
   const head = sizeOfHead(message, frameMax);
   const step = frameMax - FRAME_OVERHEAD;
   const count = Math.ceil(body.length / step);
-  // All that is not the body, in one piece of memory: the head, and before, between and after the parts of the body.
+  // One buffer for all that is not body: the method and header, and the head and end of each body frame.
   const bytes = new Uint8Array(head + count * FRAME_OVERHEAD);
   begin(bytes, 0, bytes.length, channel);
   writeHead(channel, message, head);
@@ -100,10 +100,10 @@ export function piecesOfPublish(place: Place, message: Publish): Uint8Array[] {
 }
 
 /**
- * Writes `basic.ack`: the message has been dealt with; with `multiple`, all before it on the channel as well.
+ * Writes `basic.ack`, which acknowledges the message; with `multiple`, all before it on the channel as well.
  *
  * @returns Where it ends, {@linkcode ACK_SIZE} bytes after `at`.
- * @throws {RangeError} If the tag is not an integer from 0 up to 2^53, or there is no room; before anything is written.
+ * @throws {RangeError} If the tag is not an integer from 0 up to 2^53, or the buffer is too small; writes nothing then.
  */
 export function encodeAck(
   bytes: Uint8Array,
@@ -116,11 +116,11 @@ export function encodeAck(
 }
 
 /**
- * Writes `basic.nack`, RabbitMQ's extension: the message is refused; with `multiple`, all before it on the channel as
+ * Writes `basic.nack`, RabbitMQ's extension, which refuses the message; with `multiple`, all before it on the channel as
  * well.
  *
  * @returns Where it ends, {@linkcode ACK_SIZE} bytes after `at`.
- * @throws {RangeError} If the tag is not an integer from 0 up to 2^53, or there is no room; before anything is written.
+ * @throws {RangeError} If the tag is not an integer from 0 up to 2^53, or the buffer is too small; writes nothing then.
  */
 export function encodeNack(
   bytes: Uint8Array,
@@ -133,10 +133,10 @@ export function encodeNack(
 }
 
 /**
- * Writes `basic.reject`: the message is refused. Quorum queues of 4.3 count it as a failed delivery, unlike `nack`.
+ * Writes `basic.reject`, which refuses the message. Quorum queues of 4.3 count it as a failed delivery, unlike `nack`.
  *
  * @returns Where it ends, {@linkcode ACK_SIZE} bytes after `at`.
- * @throws {RangeError} If the tag is not an integer from 0 up to 2^53, or there is no room; before anything is written.
+ * @throws {RangeError} If the tag is not an integer from 0 up to 2^53, or the buffer is too small; writes nothing then.
  */
 export function encodeReject(
   bytes: Uint8Array,
@@ -178,7 +178,7 @@ function begin(bytes: Uint8Array, at: number, size: number, channel: number): vo
   writer.reset(bytes, at);
 }
 
-/** Lets go of the buffer, which would be kept in memory, and gives where the frames end. */
+/** Drops the reference to the buffer, so that its memory can be freed, and returns where the frames end. */
 function finish(): number {
   const { at, valid } = writer;
   writer.reset(NOTHING, 0);

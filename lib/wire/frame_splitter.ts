@@ -1,13 +1,13 @@
 import { Buffer } from "node:buffer";
 import { FRAME_END, FRAME_HEAD, FRAME_OVERHEAD } from "./constants.ts";
 
-/** How much memory a frame may take before its bytes are there, in bytes: so far its size is only claimed. */
+/** At most this much memory is allocated for a frame before its bytes arrive, since a peer may announce any size. */
 const FIRST_CAPACITY = 256 * 1024;
 const NOTHING = Buffer.alloc(0);
 
 /**
- * Cuts what comes from a socket into frames. A frame that is whole in a chunk is seen in place; only one that is cut is
- * copied, once, whatever the number of chunks that it comes in.
+ * Splits the bytes of a socket into frames. A frame that is whole in a chunk is not copied; one that is spread over
+ * several chunks is copied once.
  *
  * ```ts ignore
  * splitter.push(chunk);
@@ -18,14 +18,14 @@ const NOTHING = Buffer.alloc(0);
 export class FrameSplitter {
   readonly #maxFrameSize: number;
   #chunk: Buffer = NOTHING;
-  /** Where the first frame that has not been given begins in the chunk. */
+  /** Where the next frame begins in the chunk. */
   #at = 0;
-  /** The beginning of a frame that goes on in the next chunk. */
+  /** The beginning of a frame that continues in the next chunk. */
   #cut: Buffer = NOTHING;
   #cutLength = 0;
   #fault: string | undefined;
 
-  /** The memory that the current frame is in; valid after `next()` gave true. */
+  /** The memory that the current frame is in; valid after `next()` returned true. */
   bytes: Buffer = NOTHING;
   /** The current frame's type, which may be any octet. */
   type = 0;
@@ -41,14 +41,14 @@ export class FrameSplitter {
     this.#maxFrameSize = maxFrameSize;
   }
 
-  /** Why the connection is broken: after it there is no telling where a frame begins. Absent if all is well. */
+  /** Why the connection is broken: where the next frame begins is not known any more. Absent if all is well. */
   get fault(): string | undefined {
     return this.#fault;
   }
 
   /**
-   * Takes the next chunk. Its memory must not be written to afterwards, since frames are seen in place. Frames of the
-   * chunk before that have not been asked for come first.
+   * Accepts the next chunk. Its memory must not be written to afterwards, since frames are views of it. Frames that are
+   * left of the chunk before come first.
    */
   push(chunk: Uint8Array): void {
     const rest = this.#chunk.length - this.#at;
@@ -58,7 +58,7 @@ export class FrameSplitter {
     this.#at = 0;
   }
 
-  /** Goes on to the next frame; false if there is none yet, or never again because of a fault. */
+  /** Advances to the next frame; false if it has not arrived yet, or after a fault. */
   next(): boolean {
     if (this.#fault !== undefined) return false;
     if (this.#cutLength > 0) return this.#nextCut();
@@ -73,7 +73,7 @@ export class FrameSplitter {
     return this.#show(chunk, at, size);
   }
 
-  /** Lets go of the current frame's memory. */
+  /** Drops the reference to the current frame's memory. */
   release(): void {
     this.bytes = NOTHING;
   }
@@ -90,7 +90,7 @@ export class FrameSplitter {
     return this.#show(bytes, 0, size);
   }
 
-  /** Moves bytes from the chunk to the cut frame, until that has so many; whether it does. */
+  /** Moves bytes from the chunk to the cut frame until that has `length` bytes; returns whether it has. */
   #fillTo(length: number): boolean {
     const count = Math.min(length - this.#cutLength, this.#chunk.length - this.#at);
     this.#grow(this.#cutLength + count, length);

@@ -1,7 +1,7 @@
 import type { ByteString } from "./byte_string.ts";
 
 /**
- * The properties of the class `basic`, as they came. All short strings are byte strings.
+ * The properties of a message (class `basic`), unchanged. All short strings are byte strings.
  *
  * @see {@link https://www.rabbitmq.com/amqp-0-9-1-reference#class.basic}
  */
@@ -12,7 +12,7 @@ export interface Properties {
   readonly contentEncoding?: ByteString | undefined;
   /** The entries of the headers table as bytes, without the length before them; see `field_table.ts`. */
   readonly headers?: Uint8Array | undefined;
-  /** 1 for transient, 2 for persistent; any octet may come. */
+  /** 1 for transient, 2 for persistent; a peer may send any octet. */
   readonly deliveryMode?: number | undefined;
   /** 0 to 255. */
   readonly priority?: number | undefined;
@@ -24,22 +24,22 @@ export interface Properties {
   readonly expiration?: ByteString | undefined;
   /** The sender's name for the message. */
   readonly messageId?: ByteString | undefined;
-  /** In seconds since 1970; rounded above 2^53, which peers that write ms or ns by mistake do not reach. */
+  /** In seconds since 1970; rounded above 2^53. */
   readonly timestamp?: number | undefined;
   /** The sender's name for the kind of message. */
   readonly type?: ByteString | undefined;
-  /** The user as which the sender logged in; checked by the broker. */
+  /** The user name with which the sender logged in; checked by the broker. */
   readonly userId?: ByteString | undefined;
   /** The sender's name for itself. */
   readonly appId?: ByteString | undefined;
-  /** Reserved; read so that the rest can be. */
+  /** Reserved; decoded only so that the end of the properties is found. */
   readonly clusterId?: ByteString | undefined;
 }
 
 /** Headers to send: names and values, both byte strings; a name has at most 255 bytes. */
 export type HeaderList = readonly (readonly [name: ByteString, value: ByteString])[];
 
-/** Properties to send: headers may be given as a list, or as the bytes that came. */
+/** Properties to send: headers are a list, or the bytes of a received table. */
 export interface PublishProperties extends Omit<Properties, "headers"> {
   /** Names and values, sent as long strings; or the entries of a table as bytes. */
   readonly headers?: HeaderList | Uint8Array | undefined;
@@ -49,7 +49,7 @@ export interface PublishProperties extends Omit<Properties, "headers"> {
 export interface Publish {
   /** The exchange; empty for the default one. */
   readonly exchange: ByteString;
-  /** With the default exchange the name of the queue. */
+  /** With the default exchange, the name of the queue. */
   readonly routingKey: ByteString;
   /** Whether the broker returns what it cannot route. */
   readonly mandatory: boolean;
@@ -64,9 +64,9 @@ interface Arrived {
   /** None if the message is malformed. */
   readonly properties: Properties;
   /**
-   * A view of the chunk that came from the socket, if one frame of it held all; else memory of its own. It is valid for
-   * as long as nobody writes to that chunk, and keeps the whole of it in memory: copy what is kept for long. Empty if
-   * the message is malformed.
+   * A view of a chunk from the socket if one frame held the whole body, else separate memory. A view is valid as long as
+   * that chunk is not written to, and keeps all of it in memory: copy a body that is kept for long. Empty if the message
+   * is malformed.
    */
   readonly body: Uint8Array;
   /** Why the message cannot be read; it can still be refused by its delivery tag. Absent if nothing is wrong with it. */
@@ -90,10 +90,10 @@ export interface Returned extends Arrived {
 
 /** The broker's answer to what was published on a channel in confirm mode: `basic.ack` or `basic.nack`. */
 export interface Confirm {
-  /** The how-manieth message of the channel, from 1. */
+  /** The number of the message among those published on the channel, from 1. */
   readonly deliveryTag: number;
-  /** Whether all before it are meant too. */
+  /** Whether it covers all messages before that one too. */
   readonly multiple: boolean;
-  /** Whether the broker has not taken it. */
+  /** Whether the broker refused the message. */
   readonly nack: boolean;
 }

@@ -23,7 +23,7 @@ export const NO_PROPERTIES: Properties = Object.freeze({});
 
 /**
  * Reads the property list of content headers. Strings that are the same from one message to the next, such as the
- * content type, are made once.
+ * content type, are created once.
  */
 export class PropertiesDecoder {
   #contentType = "";
@@ -36,17 +36,17 @@ export class PropertiesDecoder {
   #appId = "";
 
   /**
-   * Reads the flags and what they announce, up to the end.
+   * Reads the flags and the properties that they name, up to the end.
    *
-   * RabbitMQ's own decoder sets the measure of what is malformed: flags without a meaning, another word of flags (where
-   * it begins, nobody could tell the length of what comes between), and bytes that are left over.
+   * What RabbitMQ's own decoder refuses is malformed here too: unknown flags, a second word of flags, and bytes that are
+   * left over.
    *
    * @returns The properties; undefined if they are malformed.
    */
   decode(reader: ByteReader): Properties | undefined {
     const flags = reader.uint16();
     if ((flags & ~KNOWN_FLAGS) !== 0) return undefined;
-    // One shape for all, and in the order of the specification, in which they are read.
+    // All messages get an object of the same shape. The order is that of the wire.
     const properties: Properties = {
       contentType: flags & CONTENT_TYPE ? this.#contentType = reader.shortString(this.#contentType) : undefined,
       contentEncoding: flags & CONTENT_ENCODING
@@ -58,7 +58,7 @@ export class PropertiesDecoder {
       correlationId: flags & CORRELATION_ID ? this.#correlationId = reader.shortString(this.#correlationId) : undefined,
       replyTo: flags & REPLY_TO ? this.#replyTo = reader.shortString(this.#replyTo) : undefined,
       expiration: flags & EXPIRATION ? this.#expiration = reader.shortString(this.#expiration) : undefined,
-      // The correlation id of many callers, and unique otherwise.
+      // Many callers send their correlation id here too; otherwise it is unique.
       messageId: flags & MESSAGE_ID ? reader.shortString(this.#correlationId) : undefined,
       timestamp: flags & TIMESTAMP ? reader.uint64() : undefined,
       type: flags & TYPE ? this.#type = reader.shortString(this.#type) : undefined,

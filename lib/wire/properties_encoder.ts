@@ -40,7 +40,7 @@ export function sizeOfShortString(name: string, value: ByteString): number {
 /**
  * How many bytes {@linkcode writeProperties} writes.
  *
- * @throws {RangeError} If a string is too long, or a number is not one of its type.
+ * @throws {RangeError} If a string is too long, or a number is out of the range of its type.
  */
 export function sizeOfProperties(properties: PublishProperties): number {
   const { contentType, contentEncoding, headers, deliveryMode, priority, correlationId, replyTo } = properties;
@@ -63,7 +63,7 @@ export function sizeOfProperties(properties: PublishProperties): number {
   return size;
 }
 
-/** Writes the flags, and then what they name, in the order of the specification. */
+/** Writes the flags, then the properties that they name, in the order of the specification. */
 export function writeProperties(writer: ByteWriter, properties: PublishProperties): void {
   const { contentType, contentEncoding, headers, deliveryMode, priority, correlationId, replyTo } = properties;
   const { expiration, messageId, timestamp, type, userId, appId, clusterId } = properties;

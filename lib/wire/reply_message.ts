@@ -1,31 +1,34 @@
 import { type ByteString, toByteString } from "./byte_string.ts";
-import type { Properties, Publish } from "./message.ts";
+import type { HeaderList, Properties, Publish } from "./message.ts";
 import { isDirect } from "./reply_address.ts";
 
 const ERROR_TYPE = "rpc.error";
 
-/** What a server says of a reply. */
+/** The parts of a reply. */
 export interface ReplyParts {
   readonly replyTo: ByteString;
-  /** Echoed as it came. */
+  /** That of the request, unchanged. */
   readonly correlationId: ByteString | undefined;
   readonly contentType: string;
   readonly isError: boolean;
+  readonly headers: HeaderList | undefined;
   readonly body: Uint8Array;
 }
 
 /** The message of a reply. */
-export function replyMessage({ replyTo, correlationId, contentType, isError, body }: ReplyParts): Publish {
+export function replyMessage(parts: ReplyParts): Publish {
+  const { replyTo, correlationId, contentType, isError, headers, body } = parts;
   return {
     exchange: "",
     routingKey: replyTo,
-    // A returned reply says that the caller has left; direct addresses are returned although they are alive.
+    // A returned reply means that the caller has left. RabbitMQ before 4.3 also returns direct replies that it delivers.
     mandatory: !isDirect(replyTo),
     properties: {
       contentType: toByteString(contentType),
       deliveryMode: 1,
       correlationId,
       type: isError ? ERROR_TYPE : undefined,
+      headers,
     },
     body,
   };

@@ -1,11 +1,14 @@
 import { type ByteString, fromByteString, toByteString } from "./byte_string.ts";
 import { findHeader, hasHeader } from "./field_table.ts";
-import type { Delivery, Publish } from "./message.ts";
+import type { Delivery, HeaderList, Publish } from "./message.ts";
 
-/** What a client says of a request. */
+/** The parts of a request. */
 export interface RequestParts {
   readonly queue: string;
-  /** The call's identity: nobody may be able to guess it. */
+  /** The method of a service. */
+  readonly method: string | undefined;
+  readonly headers: HeaderList | undefined;
+  /** The call's identity, which others must not be able to guess. */
   readonly id: string;
   readonly replyTo: string;
   readonly contentType: string;
@@ -15,7 +18,8 @@ export interface RequestParts {
 }
 
 /** The message of a request. */
-export function requestMessage({ queue, id, replyTo, contentType, expiration, body }: RequestParts): Publish {
+export function requestMessage(parts: RequestParts): Publish {
+  const { queue, method, headers, id, replyTo, contentType, expiration, body } = parts;
   return {
     exchange: "",
     routingKey: toByteString(queue),
@@ -27,6 +31,8 @@ export function requestMessage({ queue, id, replyTo, contentType, expiration, bo
       replyTo: toByteString(replyTo),
       expiration: String(expiration),
       messageId: id,
+      type: method,
+      headers,
     },
     body,
   };
@@ -42,28 +48,28 @@ export interface RequestMeta {
   readonly expiration: number | undefined;
   /** Whether it may have been delivered before. */
   readonly redelivered: boolean;
-  /** How often it was delivered before; counted by quorum queues alone. */
+  /** How often it was delivered before; only quorum queues count. */
   readonly deliveryCount: number | undefined;
 }
 
 /** Reads a request's properties. */
 export function readRequest({ properties, redelivered }: Delivery): RequestMeta {
   const { expiration = "", headers, replyTo = "", correlationId, messageId } = properties;
-  // A count on a first delivery is the sender's own.
+  // On a first delivery, the count can only be the sender's.
   const count = redelivered && headers !== undefined ? findHeader(headers, "x-delivery-count") : undefined;
   return {
     replyTo,
     correlationId: correlationId === "" ? undefined : correlationId,
     messageId: messageId === "" ? undefined : messageId,
-    // "0" asks the broker to deliver now or never; it says nothing of how long the caller waits.
+    // "0" means "deliver at once or drop"; it does not say how long the caller waits.
     expiration: /^[1-9]\d{0,14}$/.test(expiration) ? Number(expiration) : undefined,
-    // What comes back by way of a dead-letter exchange is a first delivery to the broker.
+    // For the broker, a request that returns through a dead-letter exchange is a first delivery.
     redelivered: redelivered || (headers !== undefined && hasHeader(headers, "x-death")),
     deliveryCount: typeof count === "number" ? count : undefined,
   };
 }
 
-/** The call's identity as a text to show; absent for plain clients. */
+/** The call's identity as text, for display; absent for plain clients. */
 export function messageIdOf({ messageId }: RequestMeta): string | undefined {
   return messageId === undefined ? undefined : fromByteString(messageId);
 }

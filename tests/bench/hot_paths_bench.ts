@@ -57,6 +57,8 @@ const frames = Buffer.alloc(1024);
 const place = { channel: 1, frameMax: 131_072 };
 const request = {
   queue: "rpc_queue",
+  method: undefined,
+  headers: undefined,
   id: callId(ids.prefixOf("rpc_queue"), 1),
   replyTo: "amq.gen-0123456789abcdefABCDEF",
   contentType: "text/plain",

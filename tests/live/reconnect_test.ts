@@ -23,7 +23,8 @@ test("A client whose link is cut comes back, and says so", async ({ broker, url,
   link.cut();
   await waitFor("the client notices", () => events.losses === 1);
   assertEquals(await client.call(double(queue), 2), 4);
-  assertEquals(events.all.map(({ type }) => type), ["connected", "disconnected", "retrying", "connected"]);
+  const wanted = ["connected", "called", "disconnected", "retrying", "connected", "called"];
+  assertEquals(events.all.map(({ type }) => type), wanted);
   const [lost] = events.of("disconnected");
   assertEquals([lost?.error.code, client.pending], ["unavailable", 0]);
   assertEquals(events.of("connected").map(({ host }) => host), Array(2).fill(`127.0.0.1:${link.port}`));
@@ -329,7 +330,7 @@ test("serve() waits for a connection that is lost meanwhile", async ({ broker, u
   const events = listen<ServerEvent>();
   await using server = await RpcServer.connect(url, { backoff: SOON, onEvent: events.onEvent });
   await refuse(broker);
-  let serving: Promise<void>;
+  let serving: Promise<unknown>;
   try {
     await closeConnections(broker);
     await waitFor("the server notices", () => events.losses === 1);

@@ -6,7 +6,7 @@
 
 import type { CallIds } from "../../lib/client/call_ids.ts";
 import { type AnyProcedure, PendingCall } from "../../lib/client/pending_call.ts";
-import { text } from "../../lib/contract/codec.ts";
+import { text } from "../../lib/contract/plain_codecs.ts";
 import { procedure } from "../../lib/contract/procedure.ts";
 
 /** A procedure of a queue, as clients keep it. */
@@ -25,5 +25,5 @@ export interface CallParts {
 /** A call with an empty request. */
 export function pendingCall(ids: CallIds, parts: CallParts = {}): PendingCall {
   const { queue = "q", idempotent, timeout = 1_000, signal } = parts;
-  return new PendingCall(ids, anyProcedure(queue, idempotent), new Uint8Array(), timeout, signal);
+  return new PendingCall(ids, anyProcedure(queue, idempotent), new Uint8Array(), timeout, { signal });
 }

@@ -10,10 +10,12 @@ import { watchListeners } from "../../support/watch_listeners.ts";
 class Site implements Disposable {
   readonly clock = new FakeClock();
   readonly heard: (readonly [string, PendingCall])[] = [];
+  readonly settlements: (readonly [PendingCall, Error | undefined])[] = [];
   readonly pending = new PendingCalls({
     expired: (call) => this.heard.push(["expired", call]),
     aborted: (call) => this.heard.push(["aborted", call]),
     left: (call) => this.heard.push(["left", call]),
+    settled: (call, error) => this.settlements.push([call, error]),
   });
 
   add(parts: CallParts = {}): { readonly call: PendingCall; readonly settled: Promise<unknown> } {

@@ -1,5 +1,7 @@
 import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
-import { integer, MAX_BODY_BYTES, text } from "../../../lib/contract/codec.ts";
+import { integer } from "../../../lib/contract/decimal_codecs.ts";
+import { MAX_BODY_BYTES } from "../../../lib/contract/codec.ts";
+import { text } from "../../../lib/contract/plain_codecs.ts";
 import { procedure, type ProcedureOptions, queueArguments } from "../../../lib/contract/procedure.ts";
 
 const BASE = { queue: "q", request: integer(), reply: text() };
@@ -17,6 +19,8 @@ Deno.test("procedure() fills in what is not given", () => {
     messageTtl: undefined,
     deadLetterExchange: undefined,
     deadLetterRoutingKey: undefined,
+    method: undefined,
+    errors: {},
     idempotent: undefined,
     maxDeliveries: 10,
   });
@@ -34,7 +38,7 @@ Deno.test("procedure() keeps what is given", () => {
     maxDeliveries: 3,
   } as const;
   const defined = procedure(options);
-  assertEquals(defined, options);
+  assertEquals(defined, { ...options, method: undefined, errors: {} });
   assertStrictEquals(defined.request, options.request);
 });
 

@@ -6,6 +6,7 @@ const PARTS = {
   correlationId: "c\xff",
   contentType: "text/plain; ü",
   isError: false,
+  headers: undefined,
   body: Uint8Array.of(1, 2),
 };
 
@@ -15,7 +16,13 @@ Deno.test("replyMessage() of a result has no type, and echoes the bytes that cam
     exchange: "",
     routingKey: "amq.gen-\xff",
     mandatory: true,
-    properties: { contentType: "text/plain; \xc3\xbc", deliveryMode: 1, correlationId: "c\xff", type: undefined },
+    properties: {
+      contentType: "text/plain; \xc3\xbc",
+      deliveryMode: 1,
+      correlationId: "c\xff",
+      type: undefined,
+      headers: undefined,
+    },
     body: PARTS.body,
   });
   assertStrictEquals(message.body, PARTS.body);

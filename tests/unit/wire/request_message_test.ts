@@ -7,6 +7,8 @@ import { entry, long, uint } from "../../support/wire.ts";
 
 const PARTS = {
   queue: "größe",
+  method: undefined,
+  headers: undefined,
   id: "some-id",
   replyTo: "amq.gen-ü",
   contentType: "text/plain; ü",
@@ -26,6 +28,8 @@ Deno.test("requestMessage() has the properties of the wire protocol, as bytes", 
       replyTo: "amq.gen-\xc3\xbc",
       expiration: "30000",
       messageId: "some-id",
+      type: undefined,
+      headers: undefined,
     },
     body: PARTS.body,
   });

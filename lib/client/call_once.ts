@@ -1,0 +1,25 @@
+import { RpcError } from "../contract/errors.ts";
+import type { InterceptedCall, Next } from "../contract/interceptor.ts";
+import type { AnyProcedure } from "./pending_call.ts";
+
+/**
+ * What interceptors of a client end in: makes the call, and makes it again only where that cannot do the work twice.
+ *
+ * @param make Makes the call once.
+ */
+export function callOnce({ queue, idempotent }: AnyProcedure, make: (call: InterceptedCall) => Promise<unknown>): Next {
+  let mayCall = true;
+  return async (call) => {
+    if (!mayCall) {
+      const text = `Cannot call "${queue}" again: it is not idempotent, and the last attempt may have run`;
+      throw new RpcError("failed_precondition", text, { outcome: "unknown" });
+    }
+    mayCall = idempotent === true;
+    try {
+      return await make(call);
+    } catch (error) {
+      if (error instanceof RpcError && error.outcome === "not_executed") mayCall = true;
+      throw error;
+    }
+  };
+}

@@ -1,0 +1,89 @@
+import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
+import { RpcError } from "../contract/errors.ts";
+import { checkHeaders, type Headers } from "../contract/headers.ts";
+import type { RequestContext } from "../contract/request_context.ts";
+import { checkInteger } from "../contract/validate.ts";
+import type { HeaderList } from "../wire/message.ts";
+
+/** Options of {@linkcode RpcClient.call}. */
+export interface CallOptions {
+  /**
+   * How long the call may take, in ms, from 1 to 2,147,483,647.
+   *
+   * @default {the client's timeout, 30_000}
+   */
+  readonly timeout?: number;
+  /** Ends the call when it is aborted, and stops the work on the server, best effort. */
+  readonly signal?: AbortSignal;
+  /**
+   * Rejects before publishing if nobody consumes the queue, at the price of
+   * one more round trip. Advisory: a server may leave a moment later.
+   *
+   * @default {false}
+   */
+  readonly failFast?: boolean;
+  /**
+   * What goes along with the request: names in lower case, printable ASCII,
+   * at most 64 and 8 KiB together; `x-*` and `rpc-*` are reserved.
+   *
+   * @default {{}}
+   */
+  readonly headers?: Headers;
+  /** Called with the headers of the reply, if it has any, before the call ends. What it throws is logged and ignored. */
+  readonly onReplyHeaders?: (headers: Headers) => void;
+  /**
+   * The context of the request whose handler makes this call: the call then
+   * ends at the earlier of both deadlines and when either signal is aborted,
+   * and carries the headers that the server's `propagate` option names.
+   */
+  readonly parent?: ParentContext;
+}
+
+/** What a nested call takes from the request that it is made for. */
+export type ParentContext = Pick<RequestContext, "signal" | "deadline" | "propagated">;
+
+/** The options of a call, checked and merged with those of its parent. */
+export interface ReadyCallOptions {
+  /** In ms; 0 or less if the parent's deadline has passed. */
+  readonly timeout: number;
+  readonly signal: AbortSignal | undefined;
+  readonly failFast: boolean;
+  readonly headers: HeaderList | undefined;
+  readonly onReplyHeaders: ((headers: Headers) => void) | undefined;
+}
+
+/**
+ * Checks the options of a call.
+ *
+ * @param defaultTimeout The client's, in ms.
+ * @throws {TypeError | RangeError} If an option is not valid.
+ */
+export function checkCallOptions(options: CallOptions, defaultTimeout: number): ReadyCallOptions {
+  const { timeout = defaultTimeout, signal, failFast = false, headers, onReplyHeaders, parent } = options;
+  checkInteger(timeout, "timeout", "call", 1, MAX_TIMEOUT_MS);
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TypeError("Cannot call: 'signal' must be an AbortSignal");
+  }
+  if (typeof failFast !== "boolean") throw new TypeError("Cannot call: 'failFast' must be true or false");
+  if (onReplyHeaders !== undefined && typeof onReplyHeaders !== "function") {
+    throw new TypeError("Cannot call: 'onReplyHeaders' must be a function of the headers");
+  }
+  if (parent === undefined) {
+    const list = headers === undefined ? undefined : checkHeaders(headers, "call");
+    return { timeout, signal, failFast, headers: list, onReplyHeaders };
+  }
+  const left = parent.deadline === undefined ? Infinity : parent.deadline.getTime() - Date.now();
+  return {
+    timeout: Math.min(timeout, left),
+    signal: signal === undefined ? parent.signal : AbortSignal.any([signal, parent.signal]),
+    failFast,
+    headers: checkHeaders({ ...parent.propagated, ...headers }, "call"),
+    onReplyHeaders,
+  };
+}
+
+/** The error of a call whose parent's deadline has passed before it began. */
+export function parentExpired(queue: string): RpcError {
+  const text = `Cannot call "${queue}": the deadline of the request that it is made for has passed`;
+  return new RpcError("deadline_exceeded", text, { outcome: "not_executed" });
+}

@@ -1,0 +1,54 @@
+import { type Codec, decodeBody } from "../contract/codec.ts";
+import { RpcError } from "../contract/errors.ts";
+import { decodeDetails } from "../contract/typed_error.ts";
+import { checkContentEncoding } from "../wire/content_encoding.ts";
+import { decodeError } from "../wire/error_reply.ts";
+import type { Delivery } from "../wire/message.ts";
+import { isErrorReply } from "../wire/reply_message.ts";
+import type { AnyProcedure } from "./pending_call.ts";
+
+/**
+ * Reads a reply.
+ *
+ * @returns The result, or a promise of it where the procedure's codec takes its time.
+ * @throws {RpcError} What an error reply says, at once or later; `data_loss` if the reply cannot be read.
+ */
+export function readReply(procedure: AnyProcedure, { properties, body, malformed }: Delivery): unknown {
+  if (isErrorReply(properties)) {
+    const error = readError(procedure, decodeError(body));
+    if (!(error instanceof Promise)) throw error;
+    return error.then((settled) => Promise.reject(settled));
+  }
+  // A reply without a type is a success: the handler ran to completion.
+  const fail = (cause: unknown): never => {
+    const details = cause instanceof RpcError ? cause.details : undefined;
+    const text = `Cannot read the reply of "${procedure.queue}": ${reasonOf(cause)}`;
+    throw new RpcError("data_loss", text, { outcome: "executed", details, cause });
+  };
+  try {
+    if (malformed !== undefined) throw new RpcError("data_loss", malformed);
+    checkContentEncoding(properties, "reply");
+    const value = decodeBody(procedure.reply as Codec<never, unknown>, body, "reply");
+    return value instanceof Promise ? value.catch(fail) : value;
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+/** The error of an error reply, its details checked; a promise of it where their codec takes its time. */
+function readError({ queue, errors }: AnyProcedure, error: RpcError): RpcError | Promise<RpcError> {
+  const unreadable = (cause: unknown): RpcError => {
+    const text = `Cannot read the details of "${error.code}" from "${queue}": ${reasonOf(cause)}`;
+    return new RpcError("data_loss", text, { outcome: error.outcome, cause: error });
+  };
+  try {
+    const decoded = decodeDetails(errors, error);
+    return decoded instanceof Promise ? decoded.catch(unreadable) : decoded;
+  } catch (cause) {
+    return unreadable(cause);
+  }
+}
+
+function reasonOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

@@ -1,0 +1,56 @@
+/** Headers of a request or reply: lower-case names and printable ASCII values. */
+export type Headers = Readonly<Record<string, string>>;
+
+/** How many headers a message may have. */
+export const MAX_HEADERS = 64;
+/** How large names and values may be together, in bytes. */
+export const MAX_HEADER_BYTES = 8_192;
+
+/** The characters of an HTTP token without capitals, so that headers can pass through HTTP unchanged. */
+const NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
+const VALUE = /^[\x20-\x7e]*$/;
+/** Taken by RabbitMQ and by this protocol. */
+const RESERVED = /^(?:x-|rpc-)/;
+
+/** Why a header may not be sent; undefined if it may. */
+function fault(name: string, value: unknown): string | undefined {
+  if (!NAME.test(name)) {
+    return `the name ${JSON.stringify(name)} must be lower-case letters, digits and !#$%&'*+.^_\`|~-`;
+  }
+  if (RESERVED.test(name)) return `the name "${name}" must not start with "x-" or "rpc-", which are reserved`;
+  if (name.length > 255) return `the name "${name.slice(0, 64)}…" must have at most 255 bytes`;
+  if (typeof value !== "string") return `the value of "${name}" must be a string, got ${typeof value}`;
+  if (!VALUE.test(value)) {
+    return `the value of "${name}" must be printable ASCII, got ${JSON.stringify(value.slice(0, 64))}`;
+  }
+  return undefined;
+}
+
+/**
+ * Checks headers before anything is written.
+ *
+ * @param action What they are for, as in "Cannot call".
+ * @returns Names and values, in the order given.
+ * @throws {TypeError} If `headers` is not a record of strings, or a name or value has other characters.
+ * @throws {RangeError} If there are more than {@linkcode MAX_HEADERS}, or they are larger than
+ *   {@linkcode MAX_HEADER_BYTES}.
+ */
+export function checkHeaders(headers: Headers, action: string): readonly (readonly [string, string])[] {
+  if (typeof headers !== "object" || headers === null) {
+    throw new TypeError(`Cannot ${action}: 'headers' must be an object of strings, got ${typeof headers}`);
+  }
+  const entries = Object.entries(headers);
+  if (entries.length > MAX_HEADERS) {
+    throw new RangeError(`Cannot ${action}: 'headers' has ${entries.length} entries; the limit is ${MAX_HEADERS}`);
+  }
+  let size = 0;
+  for (const [name, value] of entries) {
+    const why = fault(name, value);
+    if (why !== undefined) throw new TypeError(`Cannot ${action}: in 'headers', ${why}`);
+    size += name.length + value.length;
+  }
+  if (size > MAX_HEADER_BYTES) {
+    throw new RangeError(`Cannot ${action}: 'headers' has ${size} bytes; the limit is ${MAX_HEADER_BYTES}`);
+  }
+  return entries;
+}

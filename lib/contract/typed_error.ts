@@ -1,0 +1,68 @@
+import type { Codec } from "./codec.ts";
+import { type RpcCode, RpcError } from "./errors.ts";
+import type { ErrorMap } from "./procedure.ts";
+
+/** What a handler gives as details. */
+export type DetailsIn<Of> = Of extends Codec<infer In, unknown> ? In : never;
+
+/** What a caller gets as details. */
+export type DetailsOut<Of> = Of extends Codec<never, infer Out> ? Out : never;
+
+/** An error whose details have the type that its code was declared with. */
+export type TypedRpcError<Errors extends ErrorMap> =
+  | {
+    [Code in keyof Errors & RpcCode]: RpcError & {
+      /** What went wrong. */
+      readonly code: Code;
+      /** More about it, validated. */
+      readonly details: DetailsOut<Errors[Code]>;
+    };
+  }[keyof Errors & RpcCode]
+  | (RpcError & { readonly code: Exclude<RpcCode, keyof Errors> });
+
+/** Whether an error is one of this library. */
+export function isRpcError(error: unknown): error is RpcError;
+/**
+ * Whether an error is one of this library, as a call of the procedure gives it: by its code, its details have their
+ * type.
+ *
+ * @example
+ * ```ts
+ * import { integer, isRpcError, json, procedure, RpcError } from "@rabbitmq-rpc/rpc";
+ * import { z } from "zod";
+ *
+ * const missing = json(z.object({ id: z.number() }));
+ * const find = procedure({ queue: "find", request: integer(), reply: json(), errors: { not_found: missing } });
+ *
+ * const error: unknown = new RpcError("not_found", "Cannot find user 7", { details: { id: 7 } });
+ * if (isRpcError(error, find) && error.code === "not_found") console.assert(error.details.id === 7);
+ * ```
+ */
+export function isRpcError<Errors extends ErrorMap>(
+  error: unknown,
+  procedure: { readonly errors: Errors },
+): error is TypedRpcError<Errors>;
+export function isRpcError(error: unknown): error is RpcError {
+  return error instanceof RpcError;
+}
+
+const encoder = new TextEncoder();
+
+/**
+ * Checks the details of an error that was declared.
+ *
+ * @returns The error with the details as their codec decodes them; the same error if its code is not declared.
+ * @throws {RpcError} If the details are not what was declared.
+ */
+export function decodeDetails(errors: ErrorMap, error: RpcError): RpcError | Promise<RpcError> {
+  const codec = Object.hasOwn(errors, error.code) ? errors[error.code] : undefined;
+  if (codec === undefined) return error;
+  // Undefined has no JSON: a codec of its own says what it makes of that.
+  const details = codec.decode(encoder.encode(JSON.stringify(error.details) ?? "null"));
+  return details instanceof Promise ? details.then((out) => withDetails(error, out)) : withDetails(error, details);
+}
+
+function withDetails(error: RpcError, details: unknown): RpcError {
+  const { code, message, outcome, id, cause } = error;
+  return new RpcError(code, message, { outcome, details, cause, ...(id === undefined ? {} : { id }) });
+}

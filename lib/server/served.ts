@@ -1,0 +1,63 @@
+import { RpcError } from "../contract/errors.ts";
+import type { QueueSettings } from "../contract/procedure.ts";
+import type { Service } from "../contract/service.ts";
+import type { AnyHandler, AnyProcedure } from "./request_runner.ts";
+
+/** What is served over one queue. */
+export interface Served {
+  readonly queue: QueueSettings;
+  /** What is served, with its handlers; by method, or under no name for a procedure with a queue of its own. */
+  readonly procedures: ReadonlyMap<
+    string | undefined,
+    { readonly procedure: AnyProcedure; readonly handler: AnyHandler }
+  >;
+  /** The method of requests that name none. */
+  readonly default: string | undefined;
+  /** Whether the queue is a service's, so that requests name a method. */
+  readonly hasMethods: boolean;
+}
+
+/** A procedure with its handler, as it is served. */
+export function servedProcedure(procedure: AnyProcedure, handler: unknown): Served {
+  if (typeof handler !== "function") throw new TypeError("Cannot serve: 'handler' must be a function");
+  const procedures = new Map([[undefined, { procedure, handler: handler as AnyHandler }]]);
+  return { queue: procedure, procedures, default: undefined, hasMethods: false };
+}
+
+/**
+ * A service with the handlers of its methods, as it is served.
+ *
+ * @throws {TypeError} If a method has no handler, or a handler no method.
+ */
+export function servedService(service: Service<Record<never, never>>, handlers: unknown): Served {
+  const { queue, methods } = service;
+  if (typeof handlers !== "object" || handlers === null) {
+    throw new TypeError(`Cannot serve "${queue}": 'handlers' must be an object with a function for each method`);
+  }
+  const names = Object.keys(methods);
+  const extra = Object.keys(handlers).find((name) => !names.includes(name));
+  if (extra !== undefined) {
+    throw new TypeError(`Cannot serve "${queue}": it has no method "${extra}", only ${names.join(", ")}`);
+  }
+  const procedures = new Map(names.map((name) => {
+    const handler = Object.hasOwn(handlers, name) ? (handlers as Record<string, unknown>)[name] : undefined;
+    if (typeof handler !== "function") {
+      throw new TypeError(`Cannot serve "${queue}": the method "${name}" needs a handler, which must be a function`);
+    }
+    const procedure = (methods as Readonly<Record<string, AnyProcedure>>)[name] as AnyProcedure;
+    return [name as string | undefined, { procedure, handler: handler as AnyHandler }];
+  }));
+  return { queue: service, procedures, default: service.default, hasMethods: true };
+}
+
+/** How much of a stranger's text an error quotes, in UTF-16 code units. */
+const QUOTED = 64;
+
+/** What the caller of a method gets that is not there. */
+export function unimplemented({ queue: { queue }, procedures }: Served, method: string | undefined): RpcError {
+  const names = Array.from(procedures.keys()).join(", ");
+  const what = method === undefined
+    ? "the request names no method, and there is no default"
+    : `there is no method ${JSON.stringify(method.slice(0, QUOTED))}`;
+  return new RpcError("unimplemented", `Cannot call "${queue}": ${what}; it has ${names}`, { outcome: "not_executed" });
+}
