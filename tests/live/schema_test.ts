@@ -1,8 +1,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
+import type { StandardSchemaV1 } from "@standard-schema/spec";
 import { type } from "arktype";
 import * as v from "valibot";
 import { z } from "zod";
-import { json, procedure, type RpcError, type Schema, text } from "../../lib/rpc.ts";
+import { type Codec, json, procedure, type RpcError, type Schema, text } from "../../lib/rpc.ts";
 import { deleteQueue, live, publishRaw, queueInfo, relay, waitFor } from "../support/live.ts";
 import {
   aborted,
@@ -252,4 +253,29 @@ live("What a validator throws stays on the server", async ({ url, queue }) => {
   assert(event !== undefined && event.error instanceof Error);
   assertEquals([event.id, event.error.message], [error.id, "secret"]);
   assert(!Deno.inspect(error).includes("secret"), Deno.inspect(error));
+});
+
+/** Compiles only if every Standard Schema is a `Schema`. */
+function toSchema<In, Out>(schema: StandardSchemaV1<In, Out>): Schema<In, Out> {
+  return schema;
+}
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true : false;
+
+Deno.test("json(schema) has the types of its schema, in and out", () => {
+  const zod = json(z.string().transform((day) => new Date(day)));
+  const valibot = json(v.pipe(v.string(), v.transform((day) => new Date(day))));
+  const arktype = json(type("string").pipe((day) => new Date(day)));
+  const standard = json(toSchema(z.string().transform(Number)));
+  // Each of these compiles only if it is true.
+  const checks: readonly true[] = [
+    true satisfies Same<typeof zod, Codec<string, Date>>,
+    true satisfies Same<typeof valibot, Codec<string, Date>>,
+    true satisfies Same<typeof arktype, Codec<string, Date>>,
+    true satisfies Same<typeof standard, Codec<string, number>>,
+  ];
+  assertEquals(checks.length, 4);
+  for (const codec of [zod, valibot, arktype]) {
+    assertEquals(codec.decode(codec.encode("2024-02-29")), new Date("2024-02-29"));
+  }
 });

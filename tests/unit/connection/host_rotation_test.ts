@@ -41,6 +41,7 @@ Deno.test("HostRotation of one host says what is wrong with it, and no more", as
   const { useAny } = site(HOSTS.slice(0, 1), "");
   const error = await assertRejects(useAny, RpcError);
   assertEquals([error.code, error.message], ["unavailable", "Cannot connect to a:5672: a is away"]);
+  assertEquals((error.cause as Error).message, "a is away");
 });
 
 Deno.test("HostRotation ends at once with what a host refuses", async () => {

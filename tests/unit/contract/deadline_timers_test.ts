@@ -231,3 +231,28 @@ Deno.test("DeadlineTimers.clear() may be called while something expires, and wha
   site.clock.advance(100);
   assertEquals([site.expired, site.clock.timers], [["a", "b"], 0]);
 });
+
+Deno.test("DeadlineTimers does not take a duration for free while one of its items waits", () => {
+  using site = new Site();
+  const a = site.add("a", 100);
+  site.add("b", 100);
+  site.timers.delete(a, 100);
+  site.makeIdle(MAX_IDLE);
+  assertEquals(site.clock.timers, MAX_IDLE + 1);
+});
+
+Deno.test("DeadlineTimers keeps its timers when what it has not is deleted", () => {
+  using site = new Site();
+  site.makeIdle(MAX_IDLE);
+  site.timers.delete({ name: "x", deadline: 0 }, 60_001);
+  assertEquals(site.clock.timers, MAX_IDLE);
+});
+
+Deno.test("DeadlineTimers starts a timer anew for a duration whose timer it did not keep", () => {
+  using site = new Site();
+  site.makeIdle(MAX_IDLE);
+  site.timers.delete(site.add("a", 100), 100);
+  site.add("b", 100);
+  site.clock.advance(100);
+  assertEquals(site.expired, ["b"]);
+});

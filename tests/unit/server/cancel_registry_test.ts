@@ -79,3 +79,22 @@ Deno.test("CancelRegistry finds what it has remembered after its generations hav
   for (let n = 0; n < MAX_REMEMBERED / 2; n++) cancels.add({ queue: "q", id: `${n}`, rememberMs: 1 });
   assertEquals(cancels.has("q", "a"), true);
 });
+
+Deno.test("CancelRegistry changes its generation after more than ten minutes, from the start of the process on", () => {
+  using clock = new FakeClock(0);
+  const cancels = new CancelRegistry();
+  const sizeAt = (now: number): number => {
+    clock.advance(now - clock.now);
+    cancels.add({ queue: "q", id: `${now}`, rememberMs: 1 });
+    return cancels.size;
+  };
+  const T = MAX_REMEMBER_MS;
+  assertEquals([10, T, T + 1, 2 * T + 1, 2 * T + 2].map(sizeAt), [1, 2, 3, 4, 3]);
+});
+
+Deno.test("CancelRegistry knows nothing of what was not taken back, however young the process is", () => {
+  using _clock = new FakeClock(0.5);
+  const cancels = new CancelRegistry();
+  cancels.add({ queue: "q", id: "a", rememberMs: 1 });
+  assertEquals(cancels.has("q", "b"), false);
+});

@@ -101,3 +101,26 @@ Deno.test("StallDetector may be started again, and does not take the pause for a
   assertEquals([clock.timers, detector.arrivedAfter()], [1, 15_000]);
   detector.stop();
 });
+
+Deno.test("StallDetector that is asked between two runs of its timer still measures from the first", () => {
+  using site = watching();
+  site.clock.stall(50);
+  site.detector.arrivedAfter();
+  site.clock.stall(180);
+  assertEquals(site.detector.arrivedAfter(), 11_000);
+});
+
+Deno.test("StallDetector that is asked when its timer is 200 ms late still measures from the last run", () => {
+  using site = watching();
+  site.clock.stall(200);
+  site.detector.arrivedAfter();
+  site.clock.stall(150);
+  assertEquals(site.detector.arrivedAfter(), 11_000);
+});
+
+Deno.test("StallDetector that was never started takes a process of more than 200 ms for one that stood still", () => {
+  for (const [now, wanted] of [[200, 200], [201, 0]] as const) {
+    using _clock = new FakeClock(now);
+    assertEquals(new StallDetector().arrivedAfter(), wanted);
+  }
+});

@@ -11,10 +11,12 @@ import {
   parseDuration,
   reportNoBroker,
   runScript,
+  untilSignal,
   UsageError,
 } from "../../../lib/tutorial/command_line.ts";
 import { consoleErrors } from "../../support/console_errors.ts";
 import { environment } from "../../support/environment.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 
 function parse(...argv: string[]): Args {
   return parseCommandLine(argv, ["url", "queue"], ["json"]);
@@ -246,4 +248,57 @@ Deno.test("runScript() throws what is no UsageError", async () => {
   assertStrictEquals(await assertRejects(() => run(() => parse(), () => Promise.reject(error))), error);
   assertFalse(error instanceof UsageError);
   assert(Deno.exitCode === 0);
+});
+
+/** Signals that a test sends, to whoever listens, and what the process would have exited with. */
+function signals(): { readonly send: (name: Deno.Signal) => void; readonly exits: number[] } & Disposable {
+  const { addSignalListener, exit } = Deno;
+  const listeners = new Map<Deno.Signal, () => void>();
+  const exits: number[] = [];
+  const set = (name: string, value: unknown) => Object.defineProperty(Deno, name, { value, configurable: true });
+  set("addSignalListener", (name: Deno.Signal, listener: () => void) => listeners.set(name, listener));
+  set("exit", (code: number) => exits.push(code));
+  return {
+    send: (name) => listeners.get(name)?.(),
+    exits,
+    [Symbol.dispose]() {
+      set("addSignalListener", addSignalListener);
+      set("exit", exit);
+    },
+  };
+}
+
+for (const name of ["SIGINT", "SIGTERM"] as const) {
+  Deno.test(`untilSignal() aborts on ${name}, and leaves the process alive`, () => {
+    using _clock = new FakeClock();
+    using site = signals();
+    const signal = untilSignal();
+    assertEquals(signal.aborted, false);
+    site.send(name);
+    assertEquals([signal.aborted, site.exits], [true, []]);
+  });
+}
+
+Deno.test("untilSignal() ends the process at once on the other signal", () => {
+  using _clock = new FakeClock();
+  using site = signals();
+  untilSignal();
+  site.send("SIGTERM");
+  site.send("SIGINT");
+  assertEquals(site.exits, [130]);
+});
+
+Deno.test("untilSignal() takes the same signal within half a second for one, and later for a second one", () => {
+  using clock = new FakeClock();
+  using site = signals();
+  untilSignal();
+  site.send("SIGINT");
+  clock.advance(250);
+  site.send("SIGINT");
+  clock.advance(250);
+  site.send("SIGINT");
+  assertEquals(site.exits, []);
+  clock.advance(1);
+  site.send("SIGINT");
+  assertEquals(site.exits, [130]);
 });
