@@ -2,7 +2,6 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { Options } from "amqplib";
 import { RpcError } from "../../lib/rpc.ts";
-import { Broker } from "../support/broker.ts";
 import { live, queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
 import {
   aborted,
@@ -246,26 +245,6 @@ live("A call that is not canceled costs one publish and nothing else", async ({ 
   const { signal } = new AbortController();
   for (let i = 0; i < 10; i++) assertEquals(await client.call(texts(queue), `${i}`, { signal }), `${i}`);
   assertEquals(link.methods, Array.from({ length: 10 }, () => `basic.publish /${queue}`));
-});
-
-live("A client lives on when no server has ever listened for its cancels", { run: true }, async ({ queue }) => {
-  // On others there may be somebody's servers, and with them the exchange.
-  await using broker = await Broker.start();
-  const { url } = broker;
-  await using server = await plainServer(url, queue, ({ message, reply, ack }) => {
-    ack();
-    if (message.content.toString() === "answer") reply("done");
-  });
-  await using client = await connectClient(url);
-  for (let i = 1; i <= 3; i++) {
-    const controller = new AbortController();
-    const ended = failure(client.call(texts(queue), "", { signal: controller.signal }));
-    await waitFor("the request has arrived", () => server.received.length === i);
-    controller.abort();
-    assertEquals((await ended).code, "canceled");
-  }
-  assertEquals(await client.call(texts(queue), "answer"), "done");
-  assertEquals(heard(client, "disconnected"), []);
 });
 
 live("A canceled call in a handler ends with the call that the handler serves", async ({ url, queue }) => {

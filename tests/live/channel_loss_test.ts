@@ -11,7 +11,7 @@ import {
 } from "../../lib/rpc.ts";
 import { at, deleteByForce, double, lab, listen, SOON } from "../support/lab.ts";
 import { queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
-import { failure, gated } from "../support/pair.ts";
+import { connectClient, failure, gated, heard, plainServer, texts } from "../support/pair.ts";
 
 /** What the broker takes at the most; less than what this library checks by itself. */
 const MAX_MESSAGE_SIZE = 200_000;
@@ -110,6 +110,24 @@ test("A missing cancel exchange costs a client nothing but its cancels", async (
   await server.serve(double(queue), (n) => 2 * n);
   assertEquals(await client.call(double(queue), 2), 4);
   assertEquals([link.accepted, events.losses], [1, 0]);
+});
+
+test("A client that takes calls back lives on when no server has ever listened for that", async ({ url, queue }) => {
+  await withChannel(url, (channel) => channel.deleteExchange("rpc.control"));
+  await using server = await plainServer(url, queue, ({ message, reply, ack }) => {
+    ack();
+    if (message.content.toString() === "answer") reply("done");
+  });
+  await using client = await connectClient(url);
+  for (let i = 1; i <= 3; i++) {
+    const controller = new AbortController();
+    const ended = failure(client.call(texts(queue), "", { signal: controller.signal }));
+    await waitFor("the request has arrived", () => server.received.length === i);
+    controller.abort();
+    assertEquals((await ended).code, "canceled");
+  }
+  assertEquals(await client.call(texts(queue), "answer"), "done");
+  assertEquals(heard(client, "disconnected"), []);
 });
 
 test("A server whose cancel queue is deleted hears cancels again", async ({ broker, url, queue }) => {

@@ -1,18 +1,20 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
-import { type ClientEvent, RpcClient, type RpcClientOptions, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
-import { admit, at, closeConnections, double, lab, listen, refuse, SOON } from "../support/lab.ts";
-import { queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
-import { failure } from "../support/pair.ts";
-
-const test = lab();
+import { type ClientEvent, RpcClient, type RpcClientOptions, RpcServer } from "../../lib/rpc.ts";
+import { double, listen, SOON } from "../support/lab.ts";
+import { live, queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
+import { failure, portOf, through } from "../support/pair.ts";
 
 const STALLED: readonly RpcClientOptions[] = [{}, { replies: "direct" }];
 
 for (const options of STALLED) {
-  test(`RpcClient.close() does not hang on a stalled link (${JSON.stringify(options)})`, async ({ broker, url, queue }) => {
+  live(`RpcClient.close() does not hang on a stalled link (${JSON.stringify(options)})`, async ({ url, queue }) => {
     await withChannel(url, (channel) => channel.assertQueue(queue));
-    await using link = relay(broker.port);
-    const client = await RpcClient.connect(at(link.port), { ...options, drainTimeout: 100, onEvent: () => {} });
+    await using link = relay(portOf(url));
+    const client = await RpcClient.connect(through(url, link.port), {
+      ...options,
+      drainTimeout: 100,
+      onEvent: () => {},
+    });
     const call = failure(client.call(double(queue), 1));
     await waitFor("the request is in the queue", async () => (await queueInfo(url, queue))?.messages === 1);
     link.stall();
@@ -24,9 +26,9 @@ for (const options of STALLED) {
   });
 }
 
-test("RpcServer.close() does not hang on a stalled link, and the request goes elsewhere", async ({ broker, url, queue }) => {
-  await using link = relay(broker.port);
-  const server = await RpcServer.connect(at(link.port), { drainTimeout: 100, onEvent: () => {} });
+live("RpcServer.close() does not hang on a stalled link, and the request goes elsewhere", async ({ url, queue }) => {
+  await using link = relay(portOf(url));
+  const server = await RpcServer.connect(through(url, link.port), { drainTimeout: 100, onEvent: () => {} });
   const started = Promise.withResolvers<void>();
   await server.serve(double(queue), async (n, { signal }) => {
     started.resolve();
@@ -46,31 +48,10 @@ test("RpcServer.close() does not hang on a stalled link, and the request goes el
   assertEquals(await call, 42);
 });
 
-test("close() ends a client and a server that have no connection at once", async ({ broker, url, queue }) => {
-  const heard = { client: listen<ClientEvent>(), server: listen<ServerEvent>() };
-  const backoff = { min: 60_000, max: 60_000 };
-  const server = await RpcServer.connect(url, { backoff, onEvent: heard.server.onEvent });
-  await server.serve(double(queue), (n) => n);
-  const client = await RpcClient.connect(url, { backoff, onEvent: heard.client.onEvent });
-  await refuse(broker);
-  try {
-    await closeConnections(broker);
-    await waitFor(
-      "both notice",
-      () => [heard.client, heard.server].every((events) => events.losses === 1),
-    );
-    const began = performance.now();
-    await Promise.all([client.close(), server.close()]);
-    assertLess(performance.now() - began, 1_000);
-  } finally {
-    await admit(broker);
-  }
-});
-
-test("close() during a reconnect that gets no answer ends it", async ({ broker, url }) => {
-  await using link = relay(broker.port);
+live("close() during a reconnect that gets no answer ends it", async ({ url }) => {
+  await using link = relay(portOf(url));
   const events = listen<ClientEvent>();
-  const client = await RpcClient.connect(at(link.port), { backoff: SOON, onEvent: events.onEvent });
+  const client = await RpcClient.connect(through(url, link.port), { backoff: SOON, onEvent: events.onEvent });
   link.stall();
   link.cut();
   await waitFor("the client tries again", () => link.accepted === 2);
@@ -97,12 +78,12 @@ const CLOSES = `
 `;
 
 for (const side of ["client", "server"]) {
-  test(`A ${side} that was closed on a stalled link leaves no process alive`, async ({ broker, url, queue }) => {
+  live(`A ${side} that was closed on a stalled link leaves no process alive`, { run: true }, async ({ url, queue }) => {
     await withChannel(url, (channel) => channel.assertQueue(queue, { durable: true }));
-    await using link = relay(broker.port);
+    await using link = relay(portOf(url));
     const code = `const ROOT = ${JSON.stringify(new URL("../../", import.meta.url).href)};${CLOSES}`;
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["eval", "--quiet", code, side, at(link.port), queue],
+      args: ["eval", "--quiet", code, side, through(url, link.port), queue],
       stdin: "piped",
       stdout: "piped",
       stderr: "inherit",

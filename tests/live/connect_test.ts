@@ -240,7 +240,7 @@ test("waitForBroker ends though a host says nothing, within connectTimeout", asy
 
 test("A connection has the name that was asked for", async ({ broker, url }) => {
   await using _client = await RpcClient.connect(url, { name: "billing-4" });
-  const names = await broker.ctl("list_connections", "client_properties");
+  const names = await broker.show("rabbit_networking:connection_info_all([client_properties])");
   assertStringIncludes(names, "billing-4");
 });
 

@@ -14,7 +14,7 @@ import { connectClient, heard, pair, sleep, texts, told } from "../support/pair.
 import { entry, nestedTables, publishRawTable } from "../support/raw_message.ts";
 
 /** How long hostile messages come, in ms. */
-const HOSTILE_MS = 3_000;
+const HOSTILE_MS = 1_200;
 
 /** A direct address as RabbitMQ makes them, of a node with this name. */
 function directAddress(node: string): string {

@@ -1,10 +1,9 @@
 import { connect } from "amqplib";
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import { integer, type Procedure, procedure, RpcClient, RpcError, RpcServer } from "../../lib/rpc.ts";
-import { at, double, type DoubleOptions, lab, readLog, startServer } from "../support/lab.ts";
-import { publishRaw, queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
-
-const test = lab();
+import { double, type DoubleOptions, readLog, startServer } from "../support/lab.ts";
+import { live, publishRaw, queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
+import { portOf, through } from "../support/pair.ts";
 
 function quorum(queue: string, options: DoubleOptions = {}): Procedure<number, number, number, number> {
   return double(queue, { queueType: "quorum", ...options });
@@ -14,9 +13,9 @@ function quorum(queue: string, options: DoubleOptions = {}): Procedure<number, n
  * Takes a request as a server does, and dies of it, by its connection; gives how often it was delivered before, or
  * undefined if none comes until `over`.
  */
-async function dieOf(port: number, queue: string, over: Promise<unknown> = new Promise(() => {})): Promise<unknown> {
-  await using link = relay(port);
-  const connection = await connect(at(link.port));
+async function dieOf(url: string, queue: string, over: Promise<unknown> = new Promise(() => {})): Promise<unknown> {
+  await using link = relay(portOf(url));
+  const connection = await connect(through(url, link.port));
   connection.on("error", () => {});
   const closed = new Promise((resolve) => connection.on("close", resolve));
   const channel = await connection.createChannel();
@@ -30,8 +29,8 @@ async function dieOf(port: number, queue: string, over: Promise<unknown> = new P
 }
 
 /** Has `deaths` servers die of the request that waits in it. */
-async function kill(port: number, queue: string, deaths: number): Promise<void> {
-  for (let death = 0; death < deaths; death++) assertEquals(await dieOf(port, queue), death);
+async function kill(url: string, queue: string, deaths: number): Promise<void> {
+  for (let death = 0; death < deaths; death++) assertEquals(await dieOf(url, queue), death);
 }
 
 async function declare(url: string, queue: string, more: Record<string, unknown> = {}): Promise<void> {
@@ -39,42 +38,46 @@ async function declare(url: string, queue: string, more: Record<string, unknown>
   await withChannel(url, (channel) => channel.assertQueue(queue, { durable: true, arguments: args }));
 }
 
-test("A request that kills the processes that run it ends as aborted, unknown", async ({ url, queue }) => {
-  const log = await Deno.makeTempFile();
-  const maxDeliveries = 2;
-  const procedures = [{ queue, queueType: "quorum", maxDeliveries }] as const;
-  const config = { urls: [url], procedures, log, prefetch: 1, delay: 0, deadly: 13 };
-  const called = quorum(queue, { maxDeliveries });
-  await using client = await RpcClient.connect(url);
-  await declare(url, queue);
-  const call = client.call(called, 13).catch((error: unknown) => error);
-  try {
-    for (let death = 0; death < maxDeliveries; death++) {
+live(
+  "A request that kills the processes that run it ends as aborted, unknown",
+  { run: true },
+  async ({ url, queue }) => {
+    const log = await Deno.makeTempFile();
+    const maxDeliveries = 2;
+    const procedures = [{ queue, queueType: "quorum", maxDeliveries }] as const;
+    const config = { urls: [url], procedures, log, prefetch: 1, delay: 0, deadly: 13 };
+    const called = quorum(queue, { maxDeliveries });
+    await using client = await RpcClient.connect(url);
+    await declare(url, queue);
+    const call = client.call(called, 13).catch((error: unknown) => error);
+    try {
+      for (let death = 0; death < maxDeliveries; death++) {
+        await using server = await startServer(config);
+        assertEquals(await server.ended, 1);
+      }
       await using server = await startServer(config);
-      assertEquals(await server.ended, 1);
+      const error = await call;
+      assertInstanceOf(error, RpcError);
+      assertEquals([error.code, error.outcome], ["aborted", "unknown"]);
+      assertStringIncludes(error.message, queue);
+      assertStringIncludes(error.message, "2 times");
+      assertEquals((await readLog(log))(queue, 13), { started: 2, finished: 0, aborted: 0 });
+      assertEquals(await client.call(called, 4), 8);
+      server.kill("SIGTERM");
+      assertEquals(await server.ended, 0);
+      assertEquals(await queueInfo(url, queue), { messages: 0, consumers: 0 });
+    } finally {
+      await Deno.remove(log);
     }
-    await using server = await startServer(config);
-    const error = await call;
-    assertInstanceOf(error, RpcError);
-    assertEquals([error.code, error.outcome], ["aborted", "unknown"]);
-    assertStringIncludes(error.message, queue);
-    assertStringIncludes(error.message, "2 times");
-    assertEquals((await readLog(log))(queue, 13), { started: 2, finished: 0, aborted: 0 });
-    assertEquals(await client.call(called, 4), 8);
-    server.kill("SIGTERM");
-    assertEquals(await server.ended, 0);
-    assertEquals(await queueInfo(url, queue), { messages: 0, consumers: 0 });
-  } finally {
-    await Deno.remove(log);
-  }
-});
+  },
+);
 
-test("A request below maxDeliveries runs, and its handler is told how often it was delivered", async (use) => {
-  const { broker, url, queue } = use;
+live("A request below maxDeliveries runs, and its handler is told how often it was delivered", async (use) => {
+  const { url, queue } = use;
   await declare(url, queue);
   await using client = await RpcClient.connect(url);
   const call = client.call(quorum(queue), 21);
-  await kill(broker.port, queue, 2);
+  await kill(url, queue, 2);
   await using server = await RpcServer.connect(url);
   const seen: unknown[] = [];
   await server.serve(quorum(queue, { maxDeliveries: 3 }), (n, { deliveryCount, redelivered }) => {
@@ -86,12 +89,12 @@ test("A request below maxDeliveries runs, and its handler is told how often it w
 });
 
 for (const limit of [{ "x-delivery-limit": 20 }, {}]) {
-  test(`By default a request is refused after 10 deliveries (queue ${JSON.stringify(limit)})`, async (use) => {
-    const { broker, url, queue } = use;
+  live(`By default a request is refused after 10 deliveries (queue ${JSON.stringify(limit)})`, async (use) => {
+    const { url, queue } = use;
     await declare(url, queue, limit);
     await using client = await RpcClient.connect(url);
     const call = client.call(quorum(queue), 21).catch((error: unknown) => error);
-    await kill(broker.port, queue, 10);
+    await kill(url, queue, 10);
     await using server = await RpcServer.connect(url);
     let runs = 0;
     await server.serve(quorum(queue), (n) => {
@@ -104,14 +107,14 @@ for (const limit of [{ "x-delivery-limit": 20 }, {}]) {
   });
 }
 
-test("A poisonous request goes to the dead-letter exchange where there is one", async ({ broker, url, queue }) => {
+live("A poisonous request goes to the dead-letter exchange where there is one", async ({ url, queue }) => {
   const dead = `${queue}.dead`;
   await withChannel(url, (channel) => channel.assertQueue(dead));
   const called = quorum(queue, { maxDeliveries: 1, deadLetterExchange: "", deadLetterRoutingKey: dead });
   await declare(url, queue, { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead });
   await using client = await RpcClient.connect(url);
   const call = client.call(called, 21).catch((error: unknown) => error);
-  await kill(broker.port, queue, 1);
+  await kill(url, queue, 1);
   await using server = await RpcServer.connect(url);
   await server.serve(called, (n) => n);
   const error = await call;
@@ -126,12 +129,12 @@ test("A poisonous request goes to the dead-letter exchange where there is one", 
   await withChannel(url, (channel) => channel.deleteQueue(dead));
 });
 
-test("A poisonous request of a plain client without expiration ends too", async ({ broker, url, queue }) => {
+live("A poisonous request of a plain client without expiration ends too", async ({ url, queue }) => {
   await declare(url, queue);
   await withChannel(url, async (channel) => {
     const { queue: replyTo } = await channel.assertQueue("", { exclusive: true });
     await publishRaw(url, queue, "21", { replyTo, correlationId: "c" });
-    await kill(broker.port, queue, 2);
+    await kill(url, queue, 2);
     await using server = await RpcServer.connect(url);
     await server.serve(quorum(queue, { maxDeliveries: 2 }), (n) => n);
     const reply = await waitFor("it is answered", () => channel.get(replyTo, { noAck: true }));
@@ -142,12 +145,12 @@ test("A poisonous request of a plain client without expiration ends too", async 
   });
 });
 
-test("With idempotent: false a request that has killed its server is not run again", async ({ broker, url, queue }) => {
+live("With idempotent: false a request that has killed its server is not run again", async ({ url, queue }) => {
   await declare(url, queue);
   const called = quorum(queue, { idempotent: false });
   await using client = await RpcClient.connect(url);
   const call = client.call(called, 21).catch((error: unknown) => error);
-  await kill(broker.port, queue, 1);
+  await kill(url, queue, 1);
   await using server = await RpcServer.connect(url);
   let runs = 0;
   await server.serve(called, (n) => {
@@ -159,14 +162,14 @@ test("With idempotent: false a request that has killed its server is not run aga
   assertEquals([error.code, error.outcome, runs], ["aborted", "unknown", 0]);
 });
 
-test("On a classic queue a request with an expiration does not go round for ever", async ({ broker, url, queue }) => {
+live("On a classic queue a request with an expiration does not go round for ever", async ({ url, queue }) => {
   await withChannel(url, (channel) => channel.assertQueue(queue));
   await using client = await RpcClient.connect(url);
   const called = procedure({ queue, queueType: "classic", request: integer(), reply: integer(), idempotent: true });
   const began = performance.now();
   const call = assertRejects(() => client.call(called, 13, { timeout: 1_000 }), RpcError);
   let deaths = 0;
-  while (await dieOf(broker.port, queue, call) !== undefined) deaths++;
+  while (await dieOf(url, queue, call) !== undefined) deaths++;
   const error = await call;
   assertEquals([error.code, error.outcome], ["deadline_exceeded", "unknown"]);
   assertLess(performance.now() - began, 3_000);
@@ -174,26 +177,30 @@ test("On a classic queue a request with an expiration does not go round for ever
   await waitFor("the queue is empty", async () => (await queueInfo(url, queue))?.messages === 0);
 });
 
-test("Requests that a dying server held beside the deadly one are run by another", async ({ url, queue }) => {
-  const log = await Deno.makeTempFile();
-  const config = { urls: [url], log, prefetch: 10, delay: 20 };
-  const called = quorum(queue, { maxDeliveries: 3 });
-  await declare(url, queue);
-  await using client = await RpcClient.connect(url);
-  const numbers = [1, 2, 3, 13];
-  const calls = Promise.all(numbers.map((n) => client.call(called, n).catch((error: unknown) => error)));
-  try {
-    {
-      const procedures = [{ queue, queueType: "quorum", maxDeliveries: 1 }] as const;
-      await using server = await startServer({ ...config, procedures, deadly: 13 });
-      assertEquals(await server.ended, 1);
+live(
+  "Requests that a dying server held beside the deadly one are run by another",
+  { run: true },
+  async ({ url, queue }) => {
+    const log = await Deno.makeTempFile();
+    const config = { urls: [url], log, prefetch: 10, delay: 20 };
+    const called = quorum(queue, { maxDeliveries: 3 });
+    await declare(url, queue);
+    await using client = await RpcClient.connect(url);
+    const numbers = [1, 2, 3, 13];
+    const calls = Promise.all(numbers.map((n) => client.call(called, n).catch((error: unknown) => error)));
+    try {
+      {
+        const procedures = [{ queue, queueType: "quorum", maxDeliveries: 1 }] as const;
+        await using server = await startServer({ ...config, procedures, deadly: 13 });
+        assertEquals(await server.ended, 1);
+      }
+      await using _server = await startServer({
+        ...config,
+        procedures: [{ queue, queueType: "quorum", maxDeliveries: 3 }],
+      });
+      assertEquals(await calls, numbers.map((n) => 2 * n));
+    } finally {
+      await Deno.remove(log);
     }
-    await using _server = await startServer({
-      ...config,
-      procedures: [{ queue, queueType: "quorum", maxDeliveries: 3 }],
-    });
-    assertEquals(await calls, numbers.map((n) => 2 * n));
-  } finally {
-    await Deno.remove(log);
-  }
-});
+  },
+);

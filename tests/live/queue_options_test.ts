@@ -12,11 +12,16 @@ async function declare(url: string, called: Procedure<number, number, number, nu
   await server.serve(called, (n) => n);
 }
 
-/** What the broker says of a queue. */
-async function properties(broker: Broker, queue: string): Promise<string> {
-  const listed = await broker.ctl("list_queues", "name", "type", "durable", "arguments", "--formatter", "json");
-  const queues: { name: string }[] = JSON.parse(listed);
-  return JSON.stringify(queues.find(({ name }) => name === queue) ?? null);
+/** What the broker says of a queue; its arguments as Erlang prints them. */
+async function properties(
+  broker: Broker,
+  queue: string,
+): Promise<{ readonly type: string; readonly durable: boolean; readonly args: string }> {
+  const name = `rabbit_misc:r(<<"/">>, queue, <<"${queue}">>)`;
+  const asked = "{amqqueue:get_type(Q), amqqueue:is_durable(Q), amqqueue:get_arguments(Q)}";
+  const text = await broker.show(`{ok, Q} = rabbit_amqqueue:lookup(${name}), ${asked}`);
+  const [, type = "", durable, args = ""] = /^\{rabbit_(\w+)_queue,\s*(true|false),(.*)\}$/s.exec(text) ?? [];
+  return { type, durable: durable === "true", args };
 }
 
 for (const [queueType, type, durable] of [["quorum", "quorum", true], ["classic", "classic", true]] as const) {
@@ -32,19 +37,18 @@ for (const [queueType, type, durable] of [["quorum", "quorum", true], ["classic"
         deadLetterRoutingKey: "dead",
       }),
     );
-    const text = await properties(broker, queue);
-    const found: { type: string; durable: boolean } = JSON.parse(text);
+    const found = await properties(broker, queue);
     assertEquals([found.type, found.durable], [type, durable]);
     for (const argument of ["x-max-length", "reject-publish", "x-message-ttl", "amq.fanout", "dead"]) {
-      assertStringIncludes(text, argument);
+      assertStringIncludes(found.args, argument);
     }
   });
 }
 
 test('queueType: "transient" declares what an old tutorial server declares', async ({ broker, url, queue }) => {
   await declare(url, double(queue, { queueType: "transient" }));
-  const found: { durable: boolean } = JSON.parse(await properties(broker, queue));
-  assertEquals(found.durable, false);
+  const { type, durable, args } = await properties(broker, queue);
+  assertEquals([type, durable, args], ["classic", false, "[]"]);
   await withChannel(url, (channel) => channel.assertQueue(queue, { durable: false }));
 });
 
@@ -64,7 +68,9 @@ test("A queue that exists with other limits is used as it is, with a notice", as
 type Limit = (broker: Broker, url: string, queue: string, queueType: QueueType) => Promise<void>;
 
 async function policy(broker: Broker, queue: string, definition: Record<string, unknown>): Promise<void> {
-  await broker.ctl("set_policy", queue, `^${queue}$`, JSON.stringify(definition), "--apply-to", "queues");
+  const json = JSON.stringify(definition).replaceAll('"', '\\"');
+  const args = `<<"/">>, <<"${queue}">>, <<"^${queue}$">>, <<"${json}">>, <<"0">>, <<"queues">>, <<"lab">>`;
+  assertEquals(await broker.eval(`rabbit_policy:parse_set(${args})`), "ok");
 }
 
 const FULL_AT = 3;

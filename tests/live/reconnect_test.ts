@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertInstanceOf, assertLess, assertStringIncludes } from "@std/assert";
 import { type ClientEvent, RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
 import { admit, at, closeConnections, double, held, lab, listen, refuse, SOON } from "../support/lab.ts";
 import { queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
@@ -341,4 +341,25 @@ test("serve() waits for a connection that is lost meanwhile", async ({ broker, u
   await serving;
   await using client = await RpcClient.connect(url);
   assertEquals(await client.call(double(queue), 4), 8);
+});
+
+test("close() ends a client and a server that have no connection at once", async ({ broker, url, queue }) => {
+  const heard = { client: listen<ClientEvent>(), server: listen<ServerEvent>() };
+  const backoff = { min: 60_000, max: 60_000 };
+  const server = await RpcServer.connect(url, { backoff, onEvent: heard.server.onEvent });
+  await server.serve(double(queue), (n) => n);
+  const client = await RpcClient.connect(url, { backoff, onEvent: heard.client.onEvent });
+  await refuse(broker);
+  try {
+    await closeConnections(broker);
+    await waitFor(
+      "both notice",
+      () => [heard.client, heard.server].every((events) => events.losses === 1),
+    );
+    const began = performance.now();
+    await Promise.all([client.close(), server.close()]);
+    assertLess(performance.now() - began, 1_000);
+  } finally {
+    await admit(broker);
+  }
 });

@@ -294,10 +294,17 @@ export class Broker implements AsyncDisposable {
     return value;
   }
 
+  /** Evaluates Erlang expressions on the node, and gives the value as Erlang's shell shows it, on one line. */
+  async show(code: string): Promise<string> {
+    const text = await this.eval(`Shown = begin ${code} end, lists:flatten(io_lib:format("~0p", [Shown]))`);
+    return text.replace(/^"|"$/g, "").replace(/\\(.)/g, "$1");
+  }
+
   /** Makes a virtual host that guest may use. */
   async vhost(name: string): Promise<string> {
-    await this.ctl("add_vhost", name);
-    await this.ctl("set_permissions", "-p", name, "guest", ".*", ".*", ".*");
+    const all = '<<".*">>, <<".*">>, <<".*">>';
+    await this.eval(`rabbit_vhost:add(<<"${name}">>, <<"lab">>)`);
+    await this.eval(`rabbit_auth_backend_internal:set_permissions(<<"guest">>, <<"${name}">>, ${all}, <<"lab">>)`);
     return `${this.url}/${encodeURIComponent(name)}`;
   }
 

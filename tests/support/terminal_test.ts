@@ -1,9 +1,9 @@
 import { assertArrayIncludes, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import config from "../../deno.json" with { type: "json" };
-import { live, withChannel } from "../support/live.ts";
-import { freePort } from "../support/ports.ts";
-import { start } from "../support/script.ts";
-import { linesOnScreen, startOnTerminal, task } from "../support/terminal.ts";
+import { live, withChannel } from "./live.ts";
+import { freePort } from "./ports.ts";
+import { start } from "./script.ts";
+import { linesOnScreen, startOnTerminal, task } from "./terminal.ts";
 
 interface Registry extends AsyncDisposable {
   /** The environment in which Deno asks this registry; nothing is cached yet, as after a fresh clone. */
