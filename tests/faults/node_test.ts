@@ -1,8 +1,9 @@
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { Broker } from "../support/broker.ts";
-import { at, clearAlarm, closeConnections, permitted, raiseAlarm } from "../support/lab.ts";
+import { clearAlarm, closeConnections, permitted, raiseAlarm } from "../support/lab.ts";
 import { type Field, goesOn, KINDS, scenario, type Shown } from "../support/load.ts";
-import { deleteQueue, type Relay, relay, waitFor } from "../support/live.ts";
+import { deleteQueue, waitFor } from "../support/live.ts";
+import { at, type Relay, relay } from "../support/relay.ts";
 
 /** A node of a test's own, and what stands between it and its peers. */
 interface Site {

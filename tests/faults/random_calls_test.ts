@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
 import { type CallOptions, procedure, type RpcClient, RpcError, type RpcOutcome } from "../../lib/rpc.ts";
-import { deleteQueue, live, queueInfo, relay, waitFor } from "../support/live.ts";
-import { connectClient, failure, heard, portOf, sleep, texts, through } from "../support/pair.ts";
+import { deleteQueue, live, queueInfo, waitFor } from "../support/live.ts";
+import { connectClient, failure, heard, texts } from "../support/pair.ts";
 import {
   type Act,
   ACTS,
@@ -16,6 +16,8 @@ import {
 } from "../support/property_server.ts";
 import { Random } from "../support/random.ts";
 import { watchListeners } from "../support/watch_listeners.ts";
+import { portOf, relay, through } from "../support/relay.ts";
+import { sleep } from "../support/handlers.ts";
 
 const CALLS = 2_000;
 const IN_FLIGHT = 40;

@@ -1,9 +1,21 @@
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import { type ClientEvent, RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
 import type { Broker } from "../support/broker.ts";
-import { at, clearAlarm, closeConnections, double, type Heard, held, lab, listen, raiseAlarm } from "../support/lab.ts";
-import { queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
-import { gated } from "../support/pair.ts";
+import {
+  clearAlarm,
+  closeConnections,
+  double,
+  type DoubleOptions,
+  type Heard,
+  held,
+  type Lab,
+  lab,
+  listen,
+  raiseAlarm,
+} from "../support/lab.ts";
+import { queueInfo, waitFor, withChannel } from "../support/live.ts";
+import { at, relay } from "../support/relay.ts";
+import { gated } from "../support/handlers.ts";
 
 const test = lab();
 
@@ -26,28 +38,48 @@ async function blockedClient(
   return { client, first };
 }
 
-test("While the broker is blocked nothing is written, and calls end as resource_exhausted", async (use) => {
-  const { broker, url, queue } = use;
-  const called = double(queue, { idempotent: true });
-  await using server = await RpcServer.connect(url, { onEvent: () => {} });
+/** A client that knows that it is blocked, and a server that notes what it runs. */
+interface Blocked extends AsyncDisposable {
+  readonly called: ReturnType<typeof double>;
+  /** What the server has run. */
+  readonly log: readonly number[];
+  readonly events: Heard<ClientEvent>;
+  readonly client: RpcClient;
+  /** The call for which the client was told; it gives 2,000 once the alarm has ended. */
+  readonly first: Promise<unknown>;
+  /** Ends the alarm. */
+  clear(): Promise<void>;
+}
+
+async function block({ broker, url, queue }: Lab, options: DoubleOptions = {}): Promise<Blocked> {
+  await using opened = new AsyncDisposableStack();
+  const called = double(queue, options);
+  const server = opened.use(await RpcServer.connect(url, { onEvent: () => {} }));
   const log: number[] = [];
   await server.serve(called, (n) => {
     log.push(n);
     return 2 * n;
   });
-  await using raised = await alarm(broker);
+  const { clear } = opened.use(await alarm(broker));
   const events = listen<ClientEvent>();
-  const { client: blocked, first } = await blockedClient(url, called, events);
-  await using client = blocked;
+  const { client, first } = await blockedClient(url, called, events);
+  opened.use(client);
+  const all = opened.move();
+  return { called, log, events, client, first, clear, [Symbol.asyncDispose]: () => all.disposeAsync() };
+}
+
+test("While the broker is blocked nothing is written, and calls end as resource_exhausted", async (use) => {
+  await using blocked = await block(use, { idempotent: true });
+  const { called, log, events, client, first } = blocked;
   assertStringIncludes(String(events.of("blocked")[0]?.reason), "memory");
   const began = performance.now();
   const errors = await Promise.all([1, 2, 3].map(async (n) => {
     const error = await assertRejects(() => client.call(called, n, { timeout: 200 }), RpcError);
-    return { code: error.code, outcome: error.outcome, names: error.message.includes(queue) };
+    return { code: error.code, outcome: error.outcome, names: error.message.includes(use.queue) };
   }));
   assertEquals(errors, Array(3).fill({ code: "resource_exhausted", outcome: "not_executed", names: true }));
   assertLess(performance.now() - began, 2_000);
-  await raised.clear();
+  await blocked.clear();
   await waitFor("the client is told", () => events.of("unblocked").length === 1);
   assertEquals(await first, 2_000);
   assertEquals(await client.call(called, 4), 8);
@@ -67,45 +99,27 @@ test("A call that was written before the alarm was known ends as resource_exhaus
   assertEquals(events.of("blocked").length, 1);
 });
 
-test("Calls that wait for the end of an alarm go out in order when it ends", async ({ broker, url, queue }) => {
-  const called = double(queue, { idempotent: false });
-  await using server = await RpcServer.connect(url, { onEvent: () => {} });
-  const log: number[] = [];
-  await server.serve(called, (n) => {
-    log.push(n);
-    return 2 * n;
-  });
-  await using raised = await alarm(broker);
-  const events = listen<ClientEvent>();
-  const { client: blocked, first } = await blockedClient(url, called, events);
-  await using client = blocked;
+test("Calls that wait for the end of an alarm go out in order when it ends", async (use) => {
+  await using blocked = await block(use, { idempotent: false });
+  const { called, log, client, first } = blocked;
   const numbers = Array.from({ length: 50 }, (_, n) => n);
   const calls = Promise.all(numbers.map((n) => client.call(called, n)));
   assertEquals(client.pending, 51);
-  await raised.clear();
+  await blocked.clear();
   assertEquals(await calls, numbers.map((n) => 2 * n));
   assertEquals(await first, 2_000);
   assertEquals(log, [1_000, ...numbers]);
 });
 
-test("A call that is aborted while the broker is blocked was not executed", async ({ broker, url, queue }) => {
-  const called = double(queue);
-  await using server = await RpcServer.connect(url, { onEvent: () => {} });
-  const log: number[] = [];
-  await server.serve(called, (n) => {
-    log.push(n);
-    return 2 * n;
-  });
-  await using raised = await alarm(broker);
-  const events = listen<ClientEvent>();
-  const { client: blocked, first } = await blockedClient(url, called, events);
-  await using client = blocked;
+test("A call that is aborted while the broker is blocked was not executed", async (use) => {
+  await using blocked = await block(use);
+  const { called, log, client, first } = blocked;
   const canceler = new AbortController();
   const call = assertRejects(() => client.call(called, 1, { signal: canceler.signal }), RpcError);
   canceler.abort();
   const error = await call;
   assertEquals([error.code, error.outcome], ["canceled", "not_executed"]);
-  await raised.clear();
+  await blocked.clear();
   assertEquals([await first, await client.call(called, 2)], [2_000, 4]);
   assertEquals(log, [1_000, 2]);
 });

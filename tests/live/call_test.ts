@@ -1,11 +1,8 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { bytes, integer, json, procedure, RpcClient, RpcError, RpcServer, text } from "../../lib/rpc.ts";
-import { live, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
-import { gated } from "../support/pair.ts";
-
-function double(queue: string) {
-  return procedure({ queue, queueType: "classic", request: integer(), reply: integer(), idempotent: true });
-}
+import { double } from "../support/lab.ts";
+import { live, plainCall, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
+import { counted, gated } from "../support/handlers.ts";
 
 live("RpcClient.call() gives the handler's result", async ({ url, queue }) => {
   await using server = await RpcServer.connect(url);
@@ -76,22 +73,15 @@ live("JSON of any shape arrives as it was sent", async ({ url, queue }) => {
 
 live("RpcServer starts as many requests at once as its prefetch says, and no more", async ({ url, queue }) => {
   await using server = await RpcServer.connect(url);
-  const release = Promise.withResolvers<void>();
-  let running = 0;
-  let most = 0;
-  await server.serve(double(queue), async (n) => {
-    most = Math.max(most, ++running);
-    await release.promise;
-    running--;
-    return 2 * n;
-  }, { prefetch: 3 });
+  const gate = counted();
+  await server.serve(double(queue), gate.handler, { prefetch: 3 });
   await using client = await RpcClient.connect(url);
   const calls = Promise.all([1, 2, 3, 4, 5].map((n) => client.call(double(queue), n)));
   await waitFor("two requests wait in the queue", async () => (await queueInfo(url, queue))?.messages === 2);
-  assertEquals([running, server.pending], [3, 3]);
-  release.resolve();
+  assertEquals([gate.running, server.pending], [3, 3]);
+  gate.release();
   assertEquals(await calls, [2, 4, 6, 8, 10]);
-  assertEquals(most, 3);
+  assertEquals(gate.most, 3);
 });
 
 live("Two servers share the requests of one queue", async ({ url, queue }) => {
@@ -194,4 +184,16 @@ live("RpcClient.close() ends what is left after drainTimeout with canceled", asy
   await client.close();
   const error = await call;
   assertEquals([error.code, error.outcome, client.pending], ["canceled", "unknown", 0]);
+});
+
+live("RpcServer.serve() may be tried again after the broker has refused it", async ({ url, queue }) => {
+  await withChannel(url, async (channel) => {
+    await channel.assertQueue(queue, { exclusive: true });
+    await using server = await RpcServer.connect(url);
+    const error = await assertRejects(() => server.serve(double(queue), (n) => 2 * n), RpcError, queue);
+    assertEquals(error.code, "permission_denied");
+    await channel.deleteQueue(queue);
+    await server.serve(double(queue), (n) => 2 * n);
+    assertEquals((await plainCall(url, queue, "21")).content.toString(), "42");
+  });
 });

@@ -2,23 +2,13 @@ import { assert, assertEquals, assertLess } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { Options } from "amqplib";
 import { RpcError } from "../../lib/rpc.ts";
-import { live, queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
-import {
-  aborted,
-  connectClient,
-  failure,
-  heard,
-  pair,
-  plainServer,
-  portOf,
-  sleep,
-  startServer,
-  texts,
-  through,
-  told,
-} from "../support/pair.ts";
+import { live, queueInfo, waitFor, withChannel } from "../support/live.ts";
+import { connectClient, failure, heard, pair, startServer, texts, told } from "../support/pair.ts";
 import { tap } from "../support/tap.ts";
 import { watchListeners } from "../support/watch_listeners.ts";
+import { portOf, relay, through } from "../support/relay.ts";
+import { aborted, sleep } from "../support/handlers.ts";
+import { plainServer } from "../support/plain_server.ts";
 
 /** A handler that notes which requests run, and how each ends. */
 class Work {

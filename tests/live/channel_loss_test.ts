@@ -9,9 +9,12 @@ import {
   RpcServer,
   type ServerEvent,
 } from "../../lib/rpc.ts";
-import { at, deleteByForce, double, lab, listen, SOON } from "../support/lab.ts";
-import { queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
-import { connectClient, failure, gated, heard, plainServer, texts } from "../support/pair.ts";
+import { deleteByForce, double, lab, listen, SOON } from "../support/lab.ts";
+import { queueInfo, waitFor, withChannel } from "../support/live.ts";
+import { connectClient, failure, heard, texts } from "../support/pair.ts";
+import { at, relay } from "../support/relay.ts";
+import { gated } from "../support/handlers.ts";
+import { plainServer } from "../support/plain_server.ts";
 
 /** What the broker takes at the most; less than what this library checks by itself. */
 const MAX_MESSAGE_SIZE = 200_000;

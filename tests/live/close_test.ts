@@ -1,8 +1,10 @@
-import { assert, assertEquals, assertLess } from "@std/assert";
-import { type ClientEvent, RpcClient, type RpcClientOptions, RpcServer } from "../../lib/rpc.ts";
+import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
+import { type ClientEvent, RpcClient, type RpcClientOptions, RpcError, RpcServer } from "../../lib/rpc.ts";
 import { double, listen, SOON } from "../support/lab.ts";
-import { live, queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
-import { failure, portOf, through } from "../support/pair.ts";
+import { live, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
+import { failure } from "../support/pair.ts";
+import { portOf, relay, through } from "../support/relay.ts";
+import { gated } from "../support/handlers.ts";
 
 const STALLED: readonly RpcClientOptions[] = [{}, { replies: "direct" }];
 
@@ -102,3 +104,42 @@ for (const side of ["client", "server"]) {
     assertEquals([exitCode, signal, printed], [0, null, "connected\nclosed\n"]);
   });
 }
+
+live("RpcServer.close() over a stalled link ends in time, and the process lives on", async ({ url, queue }) => {
+  await using link = relay(Number(new URL(url).port || 5672));
+  const server = await RpcServer.connect(through(url, link.port), {
+    drainTimeout: 200,
+    heartbeat: 1,
+    onEvent: () => {},
+  });
+  const gate = gated();
+  await server.serve(double(queue), gate.handler);
+  await publishRaw(url, queue, "1", { replyTo: "amq.gen-nobody", correlationId: "c" });
+  await gate.started;
+  link.stall();
+  gate.release();
+  await server.close();
+  // An ack on a closing channel would be an uncaught error, which ends the test run.
+  await waitFor("the request is back", async () => (await queueInfo(url, queue))?.messages === 1, 60_000);
+});
+
+live("RpcClient.close() stops the work of the calls that it gives up on", async ({ url, queue }) => {
+  await using server = await RpcServer.connect(url, { onEvent: () => {} });
+  const stopped = Promise.withResolvers<void>();
+  const started = Promise.withResolvers<void>();
+  await server.serve(double(queue), (n, { signal }) => {
+    started.resolve();
+    return new Promise<number>((resolve) =>
+      signal.addEventListener("abort", () => {
+        stopped.resolve();
+        resolve(n);
+      })
+    );
+  });
+  const client = await RpcClient.connect(url, { drainTimeout: 50 });
+  const call = assertRejects(() => client.call(double(queue), 1, { timeout: 60_000 }), RpcError);
+  await started.promise;
+  await client.close();
+  assertEquals((await call).code, "canceled");
+  await stopped.promise;
+});

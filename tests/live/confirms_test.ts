@@ -1,7 +1,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { type ClientEvent, integer, procedure, RpcClient, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
 import { live, waitFor } from "../support/live.ts";
-import { gated } from "../support/pair.ts";
+import { gated } from "../support/handlers.ts";
 
 /** A heartbeat, as a frame. */
 const HEARTBEAT = Uint8Array.of(8, 0, 0, 0, 0, 0, 0, 0xce);

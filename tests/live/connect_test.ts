@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import {
   assert,
   assertEquals,
@@ -11,14 +12,16 @@ import {
   type ConnectOptions,
   RpcClient,
   type RpcClientOptions,
+  type RpcCode,
   RpcError,
   RpcServer,
   type RpcServerOptions,
 } from "../../lib/rpc.ts";
 import { answers } from "../support/broker.ts";
 import { freePort } from "../support/ports.ts";
-import { admit, at, double, lab, listen, refuse } from "../support/lab.ts";
-import { relay, waitFor } from "../support/live.ts";
+import { admit, double, lab, listen, refuse } from "../support/lab.ts";
+import { waitFor } from "../support/live.ts";
+import { at, relay } from "../support/relay.ts";
 
 const test = lab();
 
@@ -359,4 +362,66 @@ test("A listener that throws neither ends the connection nor the process", async
   link.cut();
   await waitFor("it is back", () => heard >= 4);
   assertEquals(await client.call(double(queue), 2), 4);
+});
+
+test("connect() that is aborted ends with canceled, at once", async ({ broker }) => {
+  await using link = relay(broker.port);
+  link.stall();
+  for (const connect of [RpcClient.connect, RpcServer.connect]) {
+    const controller = new AbortController();
+    const connecting = assertRejects(
+      () => connect(at(link.port), { signal: controller.signal, connectTimeout: 60_000 }),
+      RpcError,
+    );
+    await waitFor("it is under way", () => link.accepted > 0);
+    controller.abort("enough");
+    const error = await connecting;
+    assertEquals([error.code, error.outcome, error.cause], ["canceled", "not_executed", "enough"]);
+  }
+});
+
+/** A broker that ends the connection in the very packet that completes the handshake. */
+function abrupt(): { readonly port: number; readonly close: () => void; readonly accepted: () => number } {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  let accepted = 0;
+  const method = (body: number[]): Uint8Array => {
+    const size = Buffer.alloc(4);
+    size.writeUInt32BE(body.length);
+    return Uint8Array.from([1, 0, 0, ...size, ...body, 0xce]);
+  };
+  const text = (value: string): number[] => {
+    const bytes = Array.from(new TextEncoder().encode(value));
+    return [0, 0, 0, bytes.length, ...bytes];
+  };
+  const start = method([0, 10, 0, 10, 0, 9, 0, 0, 0, 0, ...text("PLAIN"), ...text("en_US")]);
+  const tune = method([0, 10, 0, 30, 0, 0, 0, 2, 0, 0, 0, 0]);
+  const openOk = method([0, 10, 0, 41, 0]);
+  const close = method([0, 10, 0, 50, 1, 64, 3, 98, 121, 101, 0, 0, 0, 0]);
+  async function serve(socket: Deno.Conn): Promise<void> {
+    accepted++;
+    const buffer = new Uint8Array(4096);
+    try {
+      for (const answer of [[start], [tune], [openOk, close]]) {
+        if (await socket.read(buffer) === null) break;
+        await socket.write(Uint8Array.from(answer.flatMap((part) => Array.from(part))));
+      }
+      while (await socket.read(buffer) !== null);
+    } catch {
+      // The client has gone.
+    }
+    socket.close();
+  }
+  (async () => {
+    for await (const socket of listener) serve(socket);
+  })();
+  return { port: listener.addr.port, close: () => listener.close(), accepted: () => accepted };
+}
+
+test("A broker that closes the connection as it opens is unavailable, not taken for alive", async () => {
+  const broker = abrupt();
+  const error = await assertRejects(() => RpcClient.connect(`amqp://127.0.0.1:${broker.port}`), RpcError);
+  const code: RpcCode = "unavailable";
+  assertEquals(error.code, code);
+  assert(broker.accepted() >= 1);
+  broker.close();
 });

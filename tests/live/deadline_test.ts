@@ -1,23 +1,14 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertLess, assertMatch, assertRejects } from "@std/assert";
 import { Buffer } from "node:buffer";
-import { type CallOptions, procedure, type RequestContext, RpcError, text } from "../../lib/rpc.ts";
-import { deleteQueue, live, publishRaw, queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
-import {
-  aborted,
-  connectClient,
-  failure,
-  heard,
-  pair,
-  plainServer,
-  portOf,
-  sleep,
-  startServer,
-  texts,
-  through,
-  told,
-} from "../support/pair.ts";
+import { type CallOptions, procedure, type RequestContext, RpcError, RpcServer, text } from "../../lib/rpc.ts";
+import { deleteQueue, live, plainCall, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
+import { connectClient, failure, heard, pair, startServer, texts, told } from "../support/pair.ts";
 import { clientProcedures, encodeTask, readLog, spawnServer } from "../support/property_server.ts";
 import { tap } from "../support/tap.ts";
+import { portOf, relay, through } from "../support/relay.ts";
+import { aborted, sleep } from "../support/handlers.ts";
+import { plainServer } from "../support/plain_server.ts";
+import { double } from "../support/lab.ts";
 
 /** Makes a queue that nobody consumes. */
 async function declare(url: string, queue: string): Promise<void> {
@@ -390,4 +381,10 @@ live("RpcClient.call() rejects with resource_exhausted when the queue is full", 
   const error = await failure(client.call(limited, "", { timeout: 30_000 }));
   assertEquals([error.code, error.outcome], ["resource_exhausted", "unknown"]);
   assertLess(performance.now() - start, 5_000);
+});
+
+live('A plain request with the expiration "0", now or never, is run', async ({ url, queue }) => {
+  await using server = await RpcServer.connect(url);
+  await server.serve(double(queue), (n) => 2 * n);
+  assertEquals((await plainCall(url, queue, "21", { expiration: "0" })).content.toString(), "42");
 });

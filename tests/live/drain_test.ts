@@ -2,9 +2,10 @@ import { assert, assertEquals, assertGreaterOrEqual, assertInstanceOf, assertLes
 import { fib, fibonacci } from "../../lib/tutorial/fib.ts";
 import { procedure, RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
 import { double, listen } from "../support/lab.ts";
-import { live, publishRaw, queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
+import { live, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
 import { denoArgs, type Script, start } from "../support/script.ts";
-import { gated, portOf, through } from "../support/pair.ts";
+import { portOf, relay, through } from "../support/relay.ts";
+import { gated } from "../support/handlers.ts";
 
 const AWAITING = " [x] Awaiting RPC requests\n";
 

@@ -1,9 +1,10 @@
 import { assert, assertEquals, assertFalse, assertMatch, assertNotEquals } from "@std/assert";
 import { bytes, type Codec, integer, json, type Procedure, procedure, RpcError, text } from "../../lib/rpc.ts";
 import { live, plainCall } from "../support/live.ts";
-import { connectClient, failure, pair, plainServer, startServer, texts, told } from "../support/pair.ts";
+import { connectClient, failure, pair, startServer, texts, told } from "../support/pair.ts";
 import { consoleErrors } from "../support/console_errors.ts";
 import { tap } from "../support/tap.ts";
+import { plainServer } from "../support/plain_server.ts";
 
 live("RpcClient.call() rejects with the code, message and details that the handler threw", async ({ url, queue }) => {
   const details = { user: { id: 7 }, tried: ["a", "b"], more: null };
@@ -24,14 +25,17 @@ live("RpcClient.call() rejects with executed, whatever outcome the handler's err
   }
 });
 
-live("RpcClient.call() rejects with executed when the handler's own call was not executed", async ({ url, queue }) => {
+live("RpcClient.call() rejects with internal, executed when the handler's own call fails", async ({ url, queue }) => {
   const missing = texts(`${queue}.missing`);
   await using inner = await connectClient(url);
   await using p = await pair(url, texts(queue), (request) => inner.call(missing, request));
   const error = await failure(p.client.call(texts(queue), ""));
-  assertEquals([error.code, error.outcome], ["unavailable", "executed"]);
-  // The same error, where it came from.
-  assertEquals((await failure(inner.call(missing, ""))).outcome, "not_executed");
+  assertEquals([error.code, error.outcome], ["internal", "executed"]);
+  // How the handler's own call ended is the server's to know.
+  const cause = told(p.server, "handler_error").map(({ error }) => error);
+  assertEquals(cause.map((error) => error instanceof RpcError && [error.code, error.outcome]), [
+    ["unavailable", "not_executed"],
+  ]);
 });
 
 for (

@@ -3,18 +3,10 @@ import { Buffer } from "node:buffer";
 import type { ConsumeMessage, Options } from "amqplib";
 import { bytes, type Codec, integer, json, procedure, RpcError, RpcServer, text } from "../../lib/rpc.ts";
 import { consoleErrors } from "../support/console_errors.ts";
-import { live, plainCall, queueInfo, waitFor, withChannel } from "../support/live.ts";
-import {
-  aborted,
-  connectClient,
-  failure,
-  heard,
-  pair,
-  plainServer,
-  startServer,
-  texts,
-  told,
-} from "../support/pair.ts";
+import { live, plainCall, waitFor, withChannel } from "../support/live.ts";
+import { connectClient, failure, heard, startServer, texts, told } from "../support/pair.ts";
+import { aborted } from "../support/handlers.ts";
+import { plainServer } from "../support/plain_server.ts";
 
 for (const replies of ["queue", "direct"] as const) {
   live(`A duplicate of a reply is dropped and counted, with replies: "${replies}"`, async ({ url, queue }) => {
@@ -207,32 +199,6 @@ live("Two requests with one correlation id get two replies", async ({ url, queue
     assertEquals(replies.map(({ content }) => content.toString()), ["Hello Ada", "Hello Bob"]);
     assertEquals(new Set(replies.map(({ properties }) => properties.correlationId)), new Set(["same"]));
   });
-});
-
-live("A request that nobody can be answered for is rejected, and the server lives on", async ({ url, queue }) => {
-  const seen: string[] = [];
-  await using p = await pair(url, texts(queue), (request) => {
-    seen.push(request);
-    return request;
-  });
-  const named = `${queue}.replies`;
-  await withChannel(url, async (channel) => {
-    await channel.assertQueue(named);
-    channel.sendToQueue(queue, Buffer.from("no reply_to"), {});
-    channel.sendToQueue(queue, Buffer.from("empty reply_to"), { replyTo: "" });
-    channel.sendToQueue(queue, Buffer.from("named reply_to"), { replyTo: named });
-    channel.sendToQueue(queue, Buffer.from("its own queue"), { replyTo: queue });
-    channel.sendToQueue(queue, Buffer.from("almost named by the broker"), { replyTo: "amq.gen" });
-    await waitFor("all are counted", () => told(p.server, "rejected_request").length === 5);
-    assertEquals(await p.client.call(texts(queue), "a"), "a");
-    assertEquals((await channel.deleteQueue(named)).messageCount, 0);
-  });
-  assertEquals(seen, ["a"]);
-  assertEquals((await queueInfo(url, queue))?.messages, 0);
-  for (const { queue: name, reason } of told(p.server, "rejected_request")) {
-    assertEquals(name, queue);
-    assertMatch(reason, /reply_to/);
-  }
 });
 
 live("A listener of events that throws disturbs neither calls nor requests", async ({ url, queue }) => {

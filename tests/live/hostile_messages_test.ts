@@ -10,8 +10,9 @@ import type { Channel, ConsumeMessage } from "amqplib";
 import { frameTransport } from "../../lib/connection/frame_transport.ts";
 import { bytes, procedure, type RpcServer } from "../../lib/rpc.ts";
 import { deleteQueue, live, queueInfo, waitFor, withChannel } from "../support/live.ts";
-import { connectClient, heard, pair, sleep, texts, told } from "../support/pair.ts";
+import { connectClient, heard, pair, texts, told } from "../support/pair.ts";
 import { entry, nestedTables, publishRawTable } from "../support/raw_message.ts";
+import { sleep } from "../support/handlers.ts";
 
 /** How long hostile messages come, in ms. */
 const HOSTILE_MS = 1_200;

@@ -1,12 +1,9 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { ConsumeMessage } from "amqplib";
-import { integer, procedure, RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
+import { RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
+import { double } from "../support/lab.ts";
 import { live, plainCall, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
-
-function double(queue: string) {
-  return procedure({ queue, queueType: "classic", request: integer(), reply: integer() });
-}
 
 /** Consumes a queue as a plain peer does, and gives what arrives. */
 async function serveRaw(
@@ -125,51 +122,6 @@ live(
     assertEquals((await queueInfo(url, queue))?.messages, 0);
   },
 );
-
-for (
-  const [what, properties] of [
-    ["no reply_to", { correlationId: "c" }],
-    ["a reply_to that the broker has not named", { correlationId: "c", replyTo: "victim" }],
-  ] as const
-) {
-  live(`A request with ${what} is never run, and goes to the dead-letter exchange`, async ({ url, queue }) => {
-    const dead = `${queue}.dead`;
-    await withChannel(url, async (channel) => {
-      await channel.assertQueue(dead);
-      await channel.assertQueue(queue, {
-        durable: true,
-        deadLetterExchange: "",
-        deadLetterRoutingKey: dead,
-      });
-    });
-    try {
-      const events: ServerEvent[] = [];
-      await using server = await RpcServer.connect(url, { onEvent: (event) => events.push(event) });
-      let runs = 0;
-      await server.serve(double(queue), (n) => {
-        runs++;
-        return n;
-      });
-      await publishRaw(url, queue, "21", properties);
-      await waitFor("the request is dead-lettered", async () => (await queueInfo(url, dead))?.messages === 1);
-      assertEquals(runs, 0);
-      assertEquals(events.filter(({ type }) => type === "rejected_request").length, 1);
-    } finally {
-      await withChannel(url, (channel) => channel.deleteQueue(dead));
-    }
-  });
-}
-
-live("The server's replyTo option allows a reply queue by its name", async ({ url, queue }) => {
-  await using server = await RpcServer.connect(url, { replyTo: (name) => name.startsWith(`${queue}.replies`) });
-  await server.serve(double(queue), (n) => 2 * n);
-  await withChannel(url, async (channel) => {
-    const { queue: replyTo } = await channel.assertQueue(`${queue}.replies`, { exclusive: true });
-    await publishRaw(url, queue, "21", { replyTo, correlationId: "c" });
-    const got = await waitFor("the reply has arrived", () => channel.get(replyTo, { noAck: true }));
-    assertEquals(got.content.toString(), "42");
-  });
-});
 
 for (const timeout of [0, -1, 1.5, NaN, 2_147_483_648, Infinity]) {
   live(

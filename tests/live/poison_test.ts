@@ -2,8 +2,8 @@ import { connect } from "amqplib";
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import { integer, type Procedure, procedure, RpcClient, RpcError, RpcServer } from "../../lib/rpc.ts";
 import { double, type DoubleOptions, readLog, startServer } from "../support/lab.ts";
-import { live, publishRaw, queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
-import { portOf, through } from "../support/pair.ts";
+import { live, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
+import { portOf, relay, through } from "../support/relay.ts";
 
 function quorum(queue: string, options: DoubleOptions = {}): Procedure<number, number, number, number> {
   return double(queue, { queueType: "quorum", ...options });

@@ -1,8 +1,10 @@
 import { assert, assertEquals, assertInstanceOf, assertLess, assertStringIncludes } from "@std/assert";
 import { type ClientEvent, RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
-import { admit, at, closeConnections, double, held, lab, listen, refuse, SOON } from "../support/lab.ts";
-import { queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
+import { admit, closeConnections, double, held, lab, listen, refuse, SOON } from "../support/lab.ts";
+import { queueInfo, waitFor, withChannel } from "../support/live.ts";
 import { failure } from "../support/pair.ts";
+import { counted } from "../support/handlers.ts";
+import { at, relay } from "../support/relay.ts";
 
 const test = lab();
 
@@ -34,26 +36,19 @@ test("A server whose link is cut comes back with its consumer and its prefetch",
   await using link = relay(broker.port);
   const events = listen<ServerEvent>();
   await using server = await RpcServer.connect(at(link.port), { backoff: SOON, onEvent: events.onEvent });
-  let running = 0;
-  let most = 0;
-  let release = Promise.withResolvers<void>();
-  await server.serve(double(queue), async (n) => {
-    most = Math.max(most, ++running);
-    await release.promise;
-    running--;
-    return 2 * n;
-  }, { prefetch: 3 });
+  let gate = counted();
+  await server.serve(double(queue), (n) => gate.handler(n), { prefetch: 3 });
   await using client = await RpcClient.connect(url);
   for (const _round of [1, 2]) {
     link.cut();
     await waitFor("the server is back", async () => (await queueInfo(url, queue))?.consumers === 1);
     const calls = Promise.all([1, 2, 3, 4, 5].map((n) => client.call(double(queue), n)));
     await waitFor("two requests wait in the queue", async () => (await queueInfo(url, queue))?.messages === 2);
-    assertEquals([running, most], [3, 3]);
-    release.resolve();
+    assertEquals([gate.running, gate.most], [3, 3]);
+    gate.release();
     assertEquals(await calls, [2, 4, 6, 8, 10]);
     await waitFor("every request is acknowledged", async () => await held(broker, queue) === 0);
-    release = Promise.withResolvers();
+    gate = counted();
   }
   assertEquals(events.losses, 2);
 });

@@ -1,18 +1,11 @@
 import { assert, assertEquals, assertLess, assertMatch, assertNotEquals } from "@std/assert";
-import { integer, procedure, type RequestContext, text } from "../../lib/rpc.ts";
-import { live, plainCall, publishRaw, queueInfo, relay, waitFor, withChannel } from "../support/live.ts";
-import {
-  connectClient,
-  failure,
-  heard,
-  pair,
-  plainServer,
-  portOf,
-  startServer,
-  texts,
-  through,
-} from "../support/pair.ts";
+import { integer, procedure, type RequestContext, RpcClient, RpcServer, text } from "../../lib/rpc.ts";
+import { live, plainCall, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
+import { connectClient, failure, heard, pair, startServer, texts } from "../support/pair.ts";
 import { tap } from "../support/tap.ts";
+import { portOf, relay, through } from "../support/relay.ts";
+import { plainServer } from "../support/plain_server.ts";
+import { double } from "../support/lab.ts";
 
 /** The three values of `idempotent`. */
 const ALL = [true, undefined, false] as const;
@@ -292,3 +285,23 @@ live("A request of a procedure with idempotent: false runs on its first delivery
   await using p = await pair(url, texts(queue, false), (name, { redelivered }) => `${name} ${redelivered}`);
   assertEquals(await p.client.call(texts(queue, false), "Ada"), "Ada false");
 });
+
+live(
+  "A request that waited in a deleted queue is sent again when the next one shows that it is gone",
+  async ({ url, queue }) => {
+    const called = double(queue, { idempotent: true });
+    await using client = await RpcClient.connect(url);
+    {
+      await using server = await RpcServer.connect(url);
+      await server.serve(called, (n) => 2 * n);
+      assertEquals(await client.call(called, 1), 2);
+    }
+    const lost = client.call(called, 2);
+    await waitFor("it waits in the queue", async () => (await queueInfo(url, queue))?.messages === 1);
+    await withChannel(url, (channel) => channel.deleteQueue(queue));
+    const returned = client.call(called, 3);
+    await using server = await RpcServer.connect(url);
+    await server.serve(called, (n) => 2 * n);
+    assertEquals(await Promise.all([lost, returned]), [4, 6]);
+  },
+);

@@ -4,21 +4,11 @@ import { type } from "arktype";
 import * as v from "valibot";
 import { z } from "zod";
 import { type Codec, json, procedure, type RpcError, type Schema, text } from "../../lib/rpc.ts";
-import { deleteQueue, live, publishRaw, queueInfo, relay, waitFor } from "../support/live.ts";
-import {
-  aborted,
-  connectClient,
-  failure,
-  heard,
-  pair,
-  plainServer,
-  portOf,
-  sleep,
-  startServer,
-  texts,
-  through,
-  told,
-} from "../support/pair.ts";
+import { deleteQueue, live, publishRaw, queueInfo, waitFor } from "../support/live.ts";
+import { connectClient, failure, heard, pair, startServer, texts, told } from "../support/pair.ts";
+import { portOf, relay, through } from "../support/relay.ts";
+import { aborted, sleep } from "../support/handlers.ts";
+import { plainServer } from "../support/plain_server.ts";
 
 /** What three libraries can say about the same value. */
 interface Order {

@@ -15,7 +15,8 @@ import {
   service,
 } from "../../lib/rpc.ts";
 import { deleteQueue, live, plainCall, queueInfo, waitFor } from "../support/live.ts";
-import { connectClient, failure, sleep } from "../support/pair.ts";
+import { connectClient, failure } from "../support/pair.ts";
+import { sleep } from "../support/handlers.ts";
 
 const Missing = z.object({ id: z.number() });
 

@@ -10,7 +10,8 @@ import {
 import { Broker } from "../support/broker.ts";
 import { freePort } from "../support/ports.ts";
 import { admit, closeConnections, double, listen, permitted, refuse } from "../support/lab.ts";
-import { relay, waitFor } from "../support/live.ts";
+import { waitFor } from "../support/live.ts";
+import { relay } from "../support/relay.ts";
 
 /** Makes certificates with the openssl command. */
 async function openssl(folder: string, ...args: string[]): Promise<void> {

@@ -56,11 +56,6 @@ export function lab(options: BrokerOptions = {}): LabTest {
 /** The backoff of who comes back at once, where the wait itself is not what is tested. */
 export const SOON = { min: 1, max: 50 } as const;
 
-/** The URL of a port of this machine, such as that of a relay. */
-export function at(port: number, path = ""): string {
-  return `amqp://guest:guest@127.0.0.1:${port}${path}`;
-}
-
 /** Events in the order in which they came. */
 export interface Heard<Event extends { readonly type: string }> {
   readonly all: Event[];

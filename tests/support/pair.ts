@@ -5,8 +5,6 @@
  */
 
 import { AssertionError } from "@std/assert";
-import { Buffer } from "node:buffer";
-import type { Channel, ConsumeMessage, Options } from "amqplib";
 import {
   type ClientEvent,
   type Handler,
@@ -21,7 +19,6 @@ import {
   type ServerEvent,
   text,
 } from "../../lib/rpc.ts";
-import { withChannel } from "./live.ts";
 
 /** A test that fails does not wait half a minute for what is left. */
 const DRAIN = 2_000;
@@ -117,120 +114,4 @@ export function failure(call: Promise<unknown>): Promise<RpcError> {
       throw new AssertionError(`Expected an RpcError, got ${Deno.inspect(error)}`);
     },
   );
-}
-
-/** Waits `ms`, or until the signal is aborted, and then throws its reason. */
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = (settle: () => void): void => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", onAbort);
-      settle();
-    };
-    const timer = setTimeout(() => end(resolve), ms);
-    const onAbort = (): void => end(() => reject(signal?.reason));
-    signal?.addEventListener("abort", onAbort);
-    if (signal?.aborted) onAbort();
-  });
-}
-
-/** Resolves with the reason when the signal is aborted. */
-export function aborted(signal: AbortSignal): Promise<unknown> {
-  if (signal.aborted) return Promise.resolve(signal.reason);
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(signal.reason), { once: true }));
-}
-
-/** A handler that goes on when the test says so. */
-export interface Gated {
-  /** Gives the double of `n` once it is released. */
-  readonly handler: (n: number) => Promise<number>;
-  /** Settles when a request has reached the handler. */
-  readonly started: Promise<void>;
-  /** Lets all requests go on, those to come too. */
-  readonly release: () => void;
-}
-
-/** A handler that waits for its release. */
-export function gated(): Gated {
-  const started = Promise.withResolvers<void>();
-  const release = Promise.withResolvers<void>();
-  return {
-    handler: async (n) => {
-      started.resolve();
-      await release.promise;
-      return 2 * n;
-    },
-    started: started.promise,
-    release: release.resolve,
-  };
-}
-
-/** The same broker, by way of another port of this machine. */
-export function through(url: string, port: number): string {
-  const changed = new URL(url);
-  changed.hostname = "127.0.0.1";
-  changed.port = String(port);
-  return String(changed);
-}
-
-/** The port of a broker on this machine. */
-export function portOf(url: string): number {
-  return Number(new URL(url).port || 5672);
-}
-
-/** Properties of a reply; `undefined` leaves one out. */
-export type OddProperties = { readonly [Name in keyof Options.Publish]: Options.Publish[Name] | undefined };
-
-/** What a plain server may do with a request. */
-export interface PlainRequest {
-  /** The request as it came. */
-  readonly message: ConsumeMessage;
-  /** Sends a reply as the tutorial's server does, with further or other properties. */
-  reply(body: string | Uint8Array, properties?: OddProperties): void;
-  /** Acknowledges the request. */
-  ack(): void;
-}
-
-/** A server as the tutorial writes it. */
-export interface PlainServer extends AsyncDisposable {
-  /** The requests so far. */
-  readonly received: readonly PlainRequest[];
-  /** Disconnects; what is not acknowledged goes back to the queue. */
-  close(): Promise<void>;
-}
-
-/** Starts a server as the tutorial writes it; `answer` acknowledges by itself. */
-export async function plainServer(
-  url: string,
-  queue: string,
-  answer: (request: PlainRequest) => void,
-  options: Options.AssertQueue = { durable: true },
-): Promise<PlainServer> {
-  const received: PlainRequest[] = [];
-  const ready = Promise.withResolvers<void>();
-  const end = Promise.withResolvers<void>();
-  const running = withChannel(url, async (channel: Channel) => {
-    await channel.assertQueue(queue, options);
-    await channel.consume(queue, (message) => {
-      if (message === null) return;
-      const { correlationId, replyTo } = message.properties;
-      const request: PlainRequest = {
-        message,
-        reply: (body, properties) =>
-          void channel.sendToQueue(replyTo, Buffer.from(body), { correlationId, ...properties } as Options.Publish),
-        ack: () => channel.ack(message),
-      };
-      received.push(request);
-      answer(request);
-    });
-    ready.resolve();
-    await end.promise;
-  });
-  running.catch(ready.reject);
-  await ready.promise;
-  const close = async (): Promise<void> => {
-    end.resolve();
-    await running;
-  };
-  return { received, close, [Symbol.asyncDispose]: close };
 }

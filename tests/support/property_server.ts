@@ -17,7 +17,7 @@ import {
   type Schema,
   type SchemaIssue,
 } from "../../lib/rpc.ts";
-import { sleep } from "./pair.ts";
+import { sleep } from "./handlers.ts";
 
 /** What a request asks the server to do, after its delay. */
 export const ACTS = [

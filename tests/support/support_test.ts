@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { answers, Broker } from "./broker.ts";
-import { deleteQueue, live, plainCall, publishRaw, queueInfo, relay, waitFor, withChannel } from "./live.ts";
+import { deleteQueue, live, plainCall, publishRaw, queueInfo, waitFor, withChannel } from "./live.ts";
 import { PLAIN } from "./script.ts";
+import { relay } from "./relay.ts";
 
 function isAlive(pid: number): boolean {
   try {

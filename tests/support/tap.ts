@@ -1,10 +1,9 @@
+import { through } from "./relay.ts";
 /**
  * Listens in on what a client or server asks of its broker.
  *
  * @module
  */
-
-import { through } from "./pair.ts";
 
 /** A link to a broker that notes the methods of AMQP that are sent to the broker. */
 export interface Tap extends AsyncDisposable {
