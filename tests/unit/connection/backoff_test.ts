@@ -1,15 +1,11 @@
 import { assertEquals } from "@std/assert";
 import { backoffDelay } from "../../../lib/connection/backoff.ts";
+import { dice } from "../../support/dice.ts";
 
 /** The delay where the dice show `share`. */
 function delayAt(share: number, attempt: number, min: number, max: number): number {
-  const { random } = Math;
-  Math.random = () => share;
-  try {
-    return backoffDelay(attempt, { min, max });
-  } finally {
-    Math.random = random;
-  }
+  using _dice = dice(share);
+  return backoffDelay(attempt, { min, max });
 }
 
 Deno.test("backoffDelay() doubles its bound from attempt to attempt, up to the largest", () => {
