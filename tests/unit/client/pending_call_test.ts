@@ -52,3 +52,9 @@ for (const [attempts, outcome, ifLastDidNotRun] of OUTCOMES) {
     assertEquals([call.outcome, call.outcomeIfLastDidNotRun], [outcome, ifLastDidNotRun]);
   });
 }
+
+Deno.test("PendingCall keeps headers, and who hears of those of the reply", () => {
+  const options = { headers: [["tenant", "acme"]], onReplyHeaders: () => {} } as const;
+  const call = new PendingCall(new CallIds(), anyProcedure("q"), new Uint8Array(), 1, options);
+  assertEquals([call.headers, call.onReplyHeaders], [options.headers, options.onReplyHeaders]);
+});

@@ -241,3 +241,16 @@ Deno.test("PendingCalls.idle() waits anew for calls that come later", async () =
   site.pending.resolve(call, 1);
   assertEquals(await isSettled(idle), true);
 });
+
+Deno.test("PendingCalls tells once how a call was settled: in an error, or else in its result", () => {
+  using site = new Site();
+  const [good, bad] = [site.add(), site.add()];
+  const error = new Error("no");
+  site.pending.resolve(good.call, 1);
+  site.pending.reject(bad.call, error);
+  for (const { call } of [good, bad]) {
+    site.pending.resolve(call, 2);
+    site.pending.reject(call, new Error("again"));
+  }
+  assertEquals(site.settlements, [[good.call, undefined], [bad.call, error]]);
+});

@@ -30,6 +30,32 @@ Deno.test("decodeText() refuses what is not UTF-8, and says of what", () => {
   }
 });
 
+/** How often a decoder of text is called for a body. */
+function decoderCalls(body: Uint8Array): number {
+  const { decode } = TextDecoder.prototype;
+  let calls = 0;
+  TextDecoder.prototype.decode = function (...args): string {
+    calls++;
+    return decode.apply(this, args);
+  };
+  try {
+    decodeText(body, "text");
+  } finally {
+    TextDecoder.prototype.decode = decode;
+  }
+  return calls;
+}
+
+Deno.test("decodeText() needs no decoder for up to 32 characters of ASCII", () => {
+  for (const [text, calls] of [["", 0], ["\u007f", 0], ["a".repeat(32), 0], ["a".repeat(33), 1], ["é", 1]] as const) {
+    assertEquals(decoderCalls(encoded(text)), calls, text);
+  }
+});
+
+Deno.test("decodeText() refuses a single byte of 128", () => {
+  assertEquals(refusal(() => decodeText(Uint8Array.of(0x80), "text")).code, "invalid_argument");
+});
+
 Deno.test("encodeText() writes UTF-8", () => {
   assertEquals(read(encodeText("größe")), "größe");
   assertEquals([...encodeText("ö")], [0xc3, 0xb6]);

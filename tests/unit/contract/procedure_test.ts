@@ -2,6 +2,7 @@ import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import { integer } from "../../../lib/contract/decimal_codecs.ts";
 import { MAX_BODY_BYTES } from "../../../lib/contract/codec.ts";
 import { text } from "../../../lib/contract/plain_codecs.ts";
+import { json } from "../../../lib/contract/json_codec.ts";
 import { procedure, type ProcedureOptions, queueArguments } from "../../../lib/contract/procedure.ts";
 
 const BASE = { queue: "q", request: integer(), reply: text() };
@@ -43,6 +44,7 @@ Deno.test("procedure() keeps what is given", () => {
 });
 
 const TAKEN: readonly Readonly<Record<string, unknown>>[] = [
+  { errors: { not_found: json(), aborted: json() } },
   { queueType: "quorum" },
   { queueType: "classic" },
   { queueType: "transient" },
@@ -100,6 +102,10 @@ const REFUSED: readonly (readonly [Readonly<Record<string, unknown>>, typeof Typ
       "'deadLetterRoutingKey' must be a string, got number",
     ],
     [{ deadLetterExchange: "", deadLetterRoutingKey: "ü".repeat(128) }, RangeError, "'deadLetterRoutingKey'"],
+    [{ errors: { exploded: json() } }, TypeError, "'errors' has \"exploded\", which is no code of an RpcError"],
+    [{ errors: { not_found: 5 } }, TypeError, "'errors.not_found' must be a codec such as"],
+    [{ errors: { not_found: undefined } }, TypeError, "'errors.not_found' must be a codec such as"],
+    [{ errors: { not_found: text() } }, TypeError, "'errors.not_found' must be a codec of JSON, such as json(schema)"],
     [{ deadLetterRoutingKey: "dead" }, TypeError, "'deadLetterRoutingKey' needs 'deadLetterExchange'"],
     ...(["request", "reply"] as const).flatMap((side) =>
       ([

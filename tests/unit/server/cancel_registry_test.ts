@@ -98,3 +98,14 @@ Deno.test("CancelRegistry knows nothing of what was not taken back, however youn
   cancels.add({ queue: "q", id: "a", rememberMs: 1 });
   assertEquals(cancels.has("q", "b"), false);
 });
+
+Deno.test("CancelRegistry looks nothing up while there is nothing in it", () => {
+  let keys = 0;
+  const queue = { toString: () => `q${++keys}` } as unknown as string;
+  const cancels = new CancelRegistry();
+  cancels.has(queue, "a");
+  assertEquals(keys, 0);
+  cancels.add({ queue: "p", id: "a", rememberMs: 1 });
+  cancels.has(queue, "a");
+  assertEquals(keys, 1);
+});
