@@ -1,32 +1,29 @@
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
-import { type ClientEvent, RpcClient, type RpcClientOptions, RpcError, RpcServer } from "../../lib/rpc.ts";
+import { type ClientEvent, RpcClient, RpcError, RpcServer } from "../../lib/rpc.ts";
+import { settlesWithin } from "../../lib/contract/deadline.ts";
 import { double, listen, SOON } from "../support/lab.ts";
 import { live, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
 import { failure } from "../support/pair.ts";
 import { portOf, relay, through } from "../support/relay.ts";
+import { start } from "../support/script.ts";
 import { gated } from "../support/handlers.ts";
 
-const STALLED: readonly RpcClientOptions[] = [{}, { replies: "direct" }];
-
-for (const options of STALLED) {
-  live(`RpcClient.close() does not hang on a stalled link (${JSON.stringify(options)})`, async ({ url, queue }) => {
-    await withChannel(url, (channel) => channel.assertQueue(queue));
-    await using link = relay(portOf(url));
-    const client = await RpcClient.connect(through(url, link.port), {
-      ...options,
-      drainTimeout: 100,
-      onEvent: () => {},
-    });
-    const call = failure(client.call(double(queue), 1));
-    await waitFor("the request is in the queue", async () => (await queueInfo(url, queue))?.messages === 1);
-    link.stall();
-    const began = performance.now();
-    await client.close();
-    // The drain, and a second each for the channels' and the connection's goodbye.
-    assertLess(performance.now() - began, 4_000);
-    assertEquals([(await call).code, client.pending], ["canceled", 0]);
-  });
-}
+live("RpcClient.close() does not hang on a stalled link, wherever replies go", async ({ url, queue }) => {
+  await withChannel(url, (channel) => channel.assertQueue(queue));
+  await using link = relay(portOf(url));
+  const clients = await Promise.all((["queue", "direct"] as const).map((replies) => {
+    return RpcClient.connect(through(url, link.port), { replies, drainTimeout: 100, onEvent: () => {} });
+  }));
+  const calls = clients.map((client) => failure(client.call(double(queue), 1)));
+  await waitFor("the requests are in the queue", async () => (await queueInfo(url, queue))?.messages === 2);
+  link.stall();
+  const began = performance.now();
+  await Promise.all(clients.map((client) => client.close()));
+  // The drain, and a second each for the channels' and the connection's goodbye.
+  assertLess(performance.now() - began, 4_000);
+  assertEquals((await Promise.all(calls)).map(({ code }) => code), ["canceled", "canceled"]);
+  assertEquals(clients.map(({ pending }) => pending), [0, 0]);
+});
 
 live("RpcServer.close() does not hang on a stalled link, and the request goes elsewhere", async ({ url, queue }) => {
   await using link = relay(portOf(url));
@@ -73,37 +70,33 @@ const CLOSES = `
   const peer = await (side === "client" ? RpcClient : RpcServer).connect(url, options);
   if (side === "client") peer.call(called, 1).catch(() => {});
   else await peer.serve(called, () => new Promise(() => {}));
+  const told = Promise.withResolvers();
+  Deno.addSignalListener("SIGUSR1", told.resolve);
   console.log("connected");
-  await Deno.stdin.readable.getReader().read();
+  await told.promise;
+  Deno.removeSignalListener("SIGUSR1", told.resolve);
   await peer.close();
   console.log("closed");
 `;
 
-for (const side of ["client", "server"]) {
-  live(`A ${side} that was closed on a stalled link leaves no process alive`, { run: true }, async ({ url, queue }) => {
-    await withChannel(url, (channel) => channel.assertQueue(queue, { durable: true }));
-    await using link = relay(portOf(url));
-    const code = `const ROOT = ${JSON.stringify(new URL("../../", import.meta.url).href)};${CLOSES}`;
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["eval", "--quiet", code, side, through(url, link.port), queue],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "inherit",
-    }).spawn();
-    let printed = "";
-    const reading = (async () => {
-      for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) printed += text;
-    })();
-    await waitFor("it is connected", () => printed.includes("connected"), 20_000);
-    link.stall();
-    const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
-    await child.stdin.close();
-    const { code: exitCode, signal } = await child.status;
-    clearTimeout(timer);
-    await reading;
-    assertEquals([exitCode, signal, printed], [0, null, "connected\nclosed\n"]);
-  });
+/** Runs a process that closes one side on a link that has stalled; gives how it ended, and what it printed. */
+async function closeStalled(url: string, queue: string, side: "client" | "server"): Promise<unknown> {
+  await using link = relay(portOf(url));
+  const code = `const ROOT = ${JSON.stringify(new URL("../../", import.meta.url).href)};${CLOSES}`;
+  await using script = start([Deno.execPath(), "eval", "--quiet", code, side, through(url, link.port), queue]);
+  await script.printed("connected");
+  link.stall();
+  script.kill("SIGUSR1");
+  if (!await settlesWithin(script.ended(), 20_000)) throw new Error(`The ${side} still runs: ${script.stderr}`);
+  return await script.ended();
 }
+
+live("A client and a server that were closed on a stalled link leave no process alive", { run: true }, async (live) => {
+  const { url, queue } = live;
+  await withChannel(url, (channel) => channel.assertQueue(queue, { durable: true }));
+  const ended = await Promise.all((["client", "server"] as const).map((side) => closeStalled(url, queue, side)));
+  assertEquals(ended, Array(2).fill({ code: 0, stdout: "connected\nclosed\n", stderr: "" }));
+});
 
 live("RpcServer.close() over a stalled link ends in time, and the process lives on", async ({ url, queue }) => {
   await using link = relay(Number(new URL(url).port || 5672));

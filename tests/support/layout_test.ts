@@ -74,9 +74,11 @@ function target({ path }: File, specifier: string): string | undefined {
   return new URL(specifier, `file:///${path}`).pathname.slice(1);
 }
 
-const files = await readFiles();
+// Reads the sources: ignored by a plain "deno test".
+const ignore = Deno.permissions.querySync({ name: "read" }).state !== "granted";
+const files = ignore ? [] : await readFiles();
 
-Deno.test("Every wing imports only what is below it", () => {
+Deno.test("Every wing imports only what is below it", { ignore }, () => {
   assert(files.length > 30);
   const wrong: string[] = [];
   for (const file of files) {
@@ -93,7 +95,7 @@ Deno.test("Every wing imports only what is below it", () => {
   assertEquals(wrong, []);
 });
 
-Deno.test("No two files import each other, by whatever way", () => {
+Deno.test("No two files import each other, by whatever way", { ignore }, () => {
   const graph = new Map(files.map((file) => [
     file.path,
     file.imports.map((specifier) => target(file, specifier)).filter((path) => path !== undefined),
@@ -108,12 +110,12 @@ Deno.test("No two files import each other, by whatever way", () => {
   for (const path of graph.keys()) visit(path, []);
 });
 
-Deno.test("Contract and wire do no input or output", () => {
+Deno.test("Contract and wire do no input or output", { ignore }, () => {
   const impure = files.filter(({ wing, code }) => (wing === "contract" || wing === "wire") && IMPURE.test(code));
   assertEquals(impure.map(({ path }) => path), []);
 });
 
-Deno.test("No file of the library is longer than 400 lines", async () => {
+Deno.test("No file of the library is longer than 400 lines", { ignore }, async () => {
   for (const { path } of files) {
     const lines = (await Deno.readTextFile(new URL(path, ROOT))).split("\n").length - 1;
     assert(lines <= 400, `${path} has ${lines} lines`);
