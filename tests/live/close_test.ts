@@ -71,10 +71,10 @@ const CLOSES = `
   if (side === "client") peer.call(called, 1).catch(() => {});
   else await peer.serve(called, () => new Promise(() => {}));
   const told = Promise.withResolvers();
-  Deno.addSignalListener("SIGUSR1", told.resolve);
+  Deno.addSignalListener("SIGUSR2", told.resolve);
   console.log("connected");
   await told.promise;
-  Deno.removeSignalListener("SIGUSR1", told.resolve);
+  Deno.removeSignalListener("SIGUSR2", told.resolve);
   await peer.close();
   console.log("closed");
 `;
@@ -86,7 +86,7 @@ async function closeStalled(url: string, queue: string, side: "client" | "server
   await using script = start([Deno.execPath(), "eval", "--quiet", code, side, through(url, link.port), queue]);
   await script.printed("connected");
   link.stall();
-  script.kill("SIGUSR1");
+  script.kill("SIGUSR2");
   if (!await settlesWithin(script.ended(), 20_000)) throw new Error(`The ${side} still runs: ${script.stderr}`);
   return await script.ended();
 }
