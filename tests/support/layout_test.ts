@@ -121,3 +121,12 @@ Deno.test("No file of the library is longer than 400 lines", { ignore }, async (
     assert(lines <= 400, `${path} has ${lines} lines`);
   }
 });
+
+Deno.test("unit_test.ts runs every file of unit tests, and no other file is run beside it", { ignore }, async () => {
+  const found = (await Array.fromAsync(paths("tests/unit/"))).filter((path) => path !== "tests/unit/unit_test.ts")
+    .sort();
+  const text = await Deno.readTextFile(new URL("tests/unit/unit_test.ts", ROOT));
+  const imported = Array.from(text.matchAll(/^import "\.\/(.*)";$/gm), ([, path]) => `tests/unit/${path}`);
+  assertEquals(imported.sort(), found);
+  assertEquals(found.filter((path) => !path.endsWith("_tests.ts")), []);
+});

@@ -16,7 +16,7 @@ const HELP = `Make one small change at a time and list those that the unit tests
 Usage: deno task mutate [--tests PATH ...] [--limit N] [--jobs N] [--min PERCENT] FILE_OR_FOLDER ...
 
   --tests PATH   test file or folder for all the files given; may be repeated. By default the tests of lib/wing/name.ts
-                 are the first of tests/unit/wing/name_test.ts, tests/unit/name_test.ts, tests/name_test.ts and
+                 are the first of tests/unit/wing/name_tests.ts, tests/unit/name_test.ts, tests/name_test.ts and
                  lib/wing/name_test.ts
   --limit N      try at most N changes, spread evenly over all files
   --jobs N       how many tests run at once, default 2
@@ -94,7 +94,7 @@ async function* sources(path: string): AsyncGenerator<string> {
   }
   const entries = await Array.fromAsync(Deno.readDir(path));
   for (const { name, isDirectory } of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
-    if (isDirectory || name.endsWith(".ts") && !/(?:_test|\.d)\.ts$/.test(name)) yield* sources(`${path}/${name}`);
+    if (isDirectory || name.endsWith(".ts") && !/(?:_tests?|\.d)\.ts$/.test(name)) yield* sources(`${path}/${name}`);
   }
 }
 
@@ -103,8 +103,8 @@ async function findTests(file: string): Promise<string[]> {
   const { dir, name } = parse(file);
   const test = `${name}_test.ts`;
   const wing = dir.replace(/^lib(?:\/|$)/, "");
-  for (const folder of [join("tests/unit", wing), "tests/unit", "tests", dir]) {
-    const path = join(folder, test);
+  const places = ["tests/unit", "tests", dir].map((folder) => join(folder, test));
+  for (const path of [join("tests/unit", wing, `${name}_tests.ts`), ...places]) {
     if ((await stat(path))?.isFile) return [path];
   }
   return [];
