@@ -85,9 +85,7 @@ live("10,000 hostile messages are answered or refused, and disturb nobody", asyn
       calls += 2;
     }
   }
-  const calling = call();
-  await harm().finally(() => over = true);
-  await calling;
+  await Promise.all([call(), harm().finally(() => over = true)]);
   // Those with an answer of their own.
   await waitFor("all are answered", () => due.size === 0, 30_000).catch((error) => {
     throw new Error(`${due.size} of ${asked} were not answered`, { cause: error });
