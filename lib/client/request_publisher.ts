@@ -163,7 +163,7 @@ export class RequestPublisher {
     for (const call of Array.from(this.#waiting)) {
       if (this.#full) break;
       this.#waiting.delete(call);
-      if (!call.over) this.send(call);
+      if (!call.over && !call.answered) this.send(call);
     }
   }
 
