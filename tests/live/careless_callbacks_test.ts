@@ -13,7 +13,6 @@ import { connectClient, failure, plainServer, startServer, texts } from "../supp
 
 /** A promise that throws when it is awaited. */
 function throwing(): PromiseLike<never> {
-  // deno-lint-ignore no-thenable -- that is what is tested
   return {
     then() {
       throw new Error("This is no promise");
