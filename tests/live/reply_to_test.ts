@@ -7,6 +7,7 @@
 import { assert, assertEquals, assertLess, assertLessOrEqual, assertStringIncludes } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { Channel, ConsumeMessage } from "amqplib";
+import { frameTransport } from "../../lib/connection/frame_transport.ts";
 import { live, queueInfo, waitFor, withChannel } from "../support/live.ts";
 import { startServer, texts, told } from "../support/pair.ts";
 import { connectPeer, toQueue } from "../support/peer.ts";
@@ -114,17 +115,20 @@ live("A caller whose queue was gone for a moment is answered soon after it is ba
   });
 });
 
-live("A queue whose name is no UTF-8 is not mistaken for the exclusive one that it looks like", async (use) => {
-  const { url, queue } = use;
-  let runs = 0;
-  await using server = await startServer(url, texts(queue), () => `${++runs}`);
-  await using peer = await connectPeer(url);
-  // Shown as text, the byte 0xff is U+FFFD.
-  await peer.channel.assertQueue(`${queue}.\ufffd`, { exclusive: true });
-  peer.publish(toQueue(queue, "Ada", { replyTo: `${queue}.\xff`, correlationId: "1" }));
-  await waitFor("it is refused", () => told(server, "rejected_request").length === 1);
-  assertEquals(runs, 0);
-});
+// amqplib alone cannot send such bytes.
+if (frameTransport.enabled) {
+  live("A queue whose name is no UTF-8 is not mistaken for the exclusive one that it looks like", async (use) => {
+    const { url, queue } = use;
+    let runs = 0;
+    await using server = await startServer(url, texts(queue), () => `${++runs}`);
+    await using peer = await connectPeer(url);
+    // Shown as text, the byte 0xff is U+FFFD.
+    await peer.channel.assertQueue(`${queue}.\ufffd`, { exclusive: true });
+    peer.publish(toQueue(queue, "Ada", { replyTo: `${queue}.\xff`, correlationId: "1" }));
+    await waitFor("it is refused", () => told(server, "rejected_request").length === 1);
+    assertEquals(runs, 0);
+  });
+}
 
 live("server --reply-to answers to queues of that pattern, and to no others", { run: true }, async ({ url, queue }) => {
   const pattern = `${queue.replaceAll(".", "\\.")}\\.replies\\..*`;
