@@ -9,7 +9,7 @@ import {
   runScript,
   UsageError,
 } from "./lib/tutorial/command_line.ts";
-import { printable } from "./lib/contract/printable.ts";
+import { printable, printableJson } from "./lib/contract/printable.ts";
 import { fibonacci, MAX_N } from "./lib/tutorial/fib.ts";
 import { procedure, RpcClient, RpcError, type RpcOutcome } from "./lib/rpc.ts";
 
@@ -69,7 +69,7 @@ function toJson(n: number, settled: PromiseSettledResult<bigint>): string {
   if (settled.status === "fulfilled") return JSON.stringify({ n, result: String(settled.value) });
   if (!(settled.reason instanceof RpcError)) throw settled.reason;
   const { code, outcome, message, details, id } = settled.reason;
-  return JSON.stringify({ n, error: { code, outcome, message, details, id } });
+  return printableJson({ n, error: { code, outcome, message, details, id } });
 }
 
 async function main(): Promise<number> {

@@ -67,11 +67,11 @@ export class CalledQueues {
   /** Looks at a few only: work must not grow with the number of queues. */
   #forgetOne(): void {
     let looked = 0;
-    for (const [name, { inFlight }] of this.#queues) {
-      if (inFlight.size === 0) {
-        this.#queues.delete(name);
-        return;
-      }
+    for (const [name, known] of this.#queues) {
+      this.#queues.delete(name);
+      if (known.inFlight.size === 0) return;
+      // Not in the way of the next look.
+      this.#queues.set(name, known);
       if (++looked === 8) return;
     }
   }

@@ -25,6 +25,8 @@ export class PendingCall {
   readonly prefix: string;
   /** The request, until it cannot be needed again. */
   body: Uint8Array;
+  /** How many bytes the request has. */
+  readonly size: number;
   /** How long it may take, in ms. */
   readonly timeout: number;
   /** When it ends, on the clock of `performance.now()`. */
@@ -60,6 +62,7 @@ export class PendingCall {
     this.prefix = ids.prefixOf(procedure.queue);
     this.procedure = procedure;
     this.body = body;
+    this.size = body.length;
     this.timeout = timeout;
     this.deadline = performance.now() + timeout;
     this.signal = signal;

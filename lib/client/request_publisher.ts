@@ -86,15 +86,16 @@ export class RequestPublisher {
   #lose(error: RpcError): void {
     const unconfirmed = this.#confirms.takeAll();
     const limit = messageSizeLimit(error);
-    if (limit !== undefined) {
-      this.#maxSize = limit;
-      for (const call of unconfirmed) if (call.body.length > limit) this.#listener.rejected(call, error);
-    }
+    if (limit !== undefined) this.#maxSize = limit;
+    const culprits = unconfirmed.filter(({ size }) => size > this.#maxSize);
+    for (const call of culprits) this.#listener.rejected(call, tooLarge(call, this.#maxSize));
     const [first] = unconfirmed;
     if (first !== undefined && unconfirmed.length === 1 && error.code !== "unavailable") {
       this.#listener.rejected(first, error);
     }
-    this.#listener.requestsLost(unconfirmed, error);
+    // With the culprits known, all others may be sent again side by side.
+    const innocent = culprits.length > 0 ? new RpcError("unavailable", error.message, { cause: error }) : error;
+    this.#listener.requestsLost(unconfirmed, innocent);
     if (this.#direct) this.#listener.repliesLost(error);
   }
 
@@ -162,7 +163,7 @@ export class RequestPublisher {
     for (const call of Array.from(this.#waiting)) {
       if (this.#full) break;
       this.#waiting.delete(call);
-      if (!call.over) this.send(call);
+      if (!call.over && !call.answered) this.send(call);
     }
   }
 
@@ -172,10 +173,7 @@ export class RequestPublisher {
 
   #message(call: PendingCall, replyTo: string): Publish {
     const { procedure: { queue, method, request: { contentType } }, headers, id, body, deadline } = call;
-    if (body.length > this.#maxSize) {
-      const text = `the request has ${body.length} bytes, the broker takes ${this.#maxSize}`;
-      throw new RpcError("resource_exhausted", text, { outcome: call.outcome });
-    }
+    if (body.length > this.#maxSize) throw tooLarge(call, this.#maxSize);
     const expiration = Math.max(1, Math.ceil(deadline - performance.now()));
     return requestMessage({ queue, method, headers, id, replyTo, contentType, expiration, body });
   }
@@ -194,6 +192,10 @@ export class RequestPublisher {
     this.flush();
     this.#listener.writable();
   }
+}
+
+function tooLarge({ size, outcome }: PendingCall, limit: number): RpcError {
+  return new RpcError("resource_exhausted", `the request has ${size} bytes, the broker takes ${limit}`, { outcome });
 }
 
 function invalid(error: unknown): RpcError {

@@ -1,5 +1,7 @@
 import { Buffer } from "node:buffer";
 import type { Channel, ConsumeMessage, Message, Options, Replies } from "amqplib";
+import { settlesWithin } from "../contract/deadline.ts";
+import { RpcError } from "../contract/errors.ts";
 import { fromByteString } from "../wire/byte_string.ts";
 import type { Confirm, Delivery, Publish, Returned } from "../wire/message.ts";
 import { toDelivery, toPublishOptions, toReturned } from "./amqplib_message.ts";
@@ -41,13 +43,16 @@ export class AmqpChannel {
   readonly #channel: Channel;
   readonly #number: number;
   readonly #transport: FrameTransport | undefined;
+  readonly #patience: number;
   #listener: ChannelListener = {};
   readonly #onClosed: ((refusal: Error | undefined) => void)[] = [];
   #closed = false;
   #refusal: Error | undefined;
 
-  constructor(channel: Channel, transport: FrameTransport | undefined) {
+  /** @param patience How long the broker may take for an answer, in ms. */
+  constructor(channel: Channel, transport: FrameTransport | undefined, patience: number) {
     this.#channel = channel;
+    this.#patience = patience;
     this.#number = numberOf(channel);
     this.#transport = transport;
     channel.on("error", (error) => this.#refusal = error);
@@ -114,47 +119,48 @@ export class AmqpChannel {
 
   /** Consumes a queue; a channel has one consumer at a time. */
   async consume(queue: string, options: Options.Consume = {}): Promise<string> {
-    const { consumerTag } = await this.#channel.consume(queue, (message) => {
+    const consuming = this.#channel.consume(queue, (message) => {
       if (message === null) this.#listener.consumerCanceled?.();
       // Only without a transport: with one, amqplib gets no messages.
       else this.#listener.delivered?.(toDelivery(message as ConsumeMessage));
     }, options);
+    const { consumerTag } = await this.#answer("consume", consuming);
     return consumerTag;
   }
 
   /** Ends a consumer. */
   async cancel(consumerTag: string): Promise<void> {
-    await this.#channel.cancel(consumerTag);
+    await this.#answer("end a consumer", this.#channel.cancel(consumerTag));
   }
 
   /** Limits how many unacknowledged deliveries later consumers get. */
   async prefetch(count: number): Promise<void> {
-    await this.#channel.prefetch(count);
+    await this.#answer("set the prefetch", this.#channel.prefetch(count));
   }
 
   /** Declares a queue. */
   assertQueue(queue: string, options: Options.AssertQueue): Promise<Replies.AssertQueue> {
-    return this.#channel.assertQueue(queue, options);
+    return this.#answer("declare a queue", this.#channel.assertQueue(queue, options));
   }
 
   /** Asks for a queue without declaring it (a passive declare); the broker closes the channel if there is none. */
   checkQueue(queue: string): Promise<Replies.AssertQueue> {
-    return this.#channel.checkQueue(queue);
+    return this.#answer("inspect a queue", this.#channel.checkQueue(queue));
   }
 
   /** Declares a durable direct exchange. */
   async assertDirectExchange(exchange: string): Promise<void> {
-    await this.#channel.assertExchange(exchange, "direct", { durable: true });
+    await this.#answer("declare an exchange", this.#channel.assertExchange(exchange, "direct", { durable: true }));
   }
 
   /** Routes what is published to the exchange under the key to the queue. */
   async bindQueue(queue: string, exchange: string, routingKey: string): Promise<void> {
-    await this.#channel.bindQueue(queue, exchange, routingKey);
+    await this.#answer("bind a queue", this.#channel.bindQueue(queue, exchange, routingKey));
   }
 
   /** Ends what {@linkcode AmqpChannel.bindQueue} began. */
   async unbindQueue(queue: string, exchange: string, routingKey: string): Promise<void> {
-    await this.#channel.unbindQueue(queue, exchange, routingKey);
+    await this.#answer("unbind a queue", this.#channel.unbindQueue(queue, exchange, routingKey));
   }
 
   /** Closes the channel. */
@@ -163,6 +169,14 @@ export class AmqpChannel {
     const closing = this.#channel.close();
     this.#closed = true;
     await closing;
+  }
+
+  /** A broker that answers heartbeats may still never answer what it is asked. */
+  async #answer<T>(action: string, asked: PromiseLike<T>): Promise<T> {
+    const answer = Promise.resolve(asked);
+    if (await settlesWithin(answer, this.#patience)) return await answer;
+    const text = `Cannot ${action}: the broker did not answer within ${this.#patience} ms`;
+    throw new RpcError("unavailable", text, { outcome: "not_executed" });
   }
 
   #assertOpen(): void {

@@ -145,7 +145,9 @@ export class Connection implements ChannelOwner {
    */
   async channel(action: string, confirm = false): Promise<AmqpChannel> {
     const link = this.#link;
-    if (link === undefined) throw new RpcError("unavailable", `Cannot ${action}: the connection is lost`);
+    if (link === undefined) {
+      throw new RpcError("unavailable", `Cannot ${action}: the connection is lost`, { outcome: "not_executed" });
+    }
     return await link.openChannel(action, confirm);
   }
 

@@ -37,6 +37,8 @@ export class IsolatedPublisher {
   async #publish(message: Publish): Promise<PublishFate> {
     const channel = await this.#connection.channel(this.#action, true);
     const { promise, resolve, reject } = Promise.withResolvers<PublishFate>();
+    // Nobody awaits it if the message cannot be encoded.
+    promise.catch(() => {});
     let returned = false;
     channel.onClosed((refusal) => {
       const lost = new RpcError("unavailable", `Cannot ${this.#action}: the connection was lost`);

@@ -96,7 +96,7 @@ export class Link {
       throw new RpcError("unavailable", text, { outcome: "not_executed" });
     }
     try {
-      return new AmqpChannel(await opening, this.#transport);
+      return new AmqpChannel(await opening, this.#transport, this.#openTimeout);
     } catch (error) {
       throw toRpcError(error, action);
     }

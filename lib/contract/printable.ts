@@ -14,6 +14,13 @@ export function printable(text: string): string {
   });
 }
 
+/** A value as JSON that may be written to a terminal. */
+export function printableJson(value: unknown): string {
+  return JSON.stringify(value).replace(UNPRINTABLE, (character) => {
+    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  });
+}
+
 /** How many causes of an error are shown. */
 const MAX_CAUSES = 5;
 

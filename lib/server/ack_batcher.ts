@@ -49,6 +49,13 @@ export class AckBatcher {
     this.#open.delete(deliveryTag);
   }
 
+  /** Acknowledges a delivery at once, before anything else is written. */
+  ackNow(deliveryTag: number): void {
+    this.#unsettled--;
+    this.#open.delete(deliveryTag);
+    this.#channel.ack(deliveryTag, false);
+  }
+
   /** Rejects a delivery at once: to the dead-letter exchange, or back to the queue. */
   reject(deliveryTag: number, requeue: boolean): void {
     this.#unsettled--;

@@ -238,6 +238,7 @@ export class Consumer {
   #settle(running: RunningRequest, settlement: Settlement): void {
     const { acks, delivery: { deliveryTag } } = running;
     if (settlement === "ack") acks.ack(deliveryTag);
+    else if (settlement === "ack now") acks.ackNow(deliveryTag);
     // Rejected, it goes to the dead-letter exchange where there is one.
     else if (settlement !== "leave") acks.reject(deliveryTag, settlement === "requeue");
     this.#forget(running);

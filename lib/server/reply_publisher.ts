@@ -10,6 +10,7 @@ import { RpcError } from "../contract/errors.ts";
 import { encodeError } from "../wire/error_reply.ts";
 import type { Publish, Returned } from "../wire/message.ts";
 import { replyMessage, type ReplyParts } from "../wire/reply_message.ts";
+import { keyOf, SuspectReplies } from "./suspect_replies.ts";
 
 /**
  * How a reply ended: taken by the broker, sent back because the caller has left, given up for the reason given, or given
@@ -38,6 +39,8 @@ interface Sending {
 }
 
 const RETRY = { min: 20, max: 1_000 };
+/** A reply that has gone down with so many links is given up. */
+const MAX_LOSSES = 2;
 
 /**
  * Publishes replies until the broker has confirmed each, over whatever
@@ -53,6 +56,7 @@ export class ReplyPublisher {
   });
   /** How many replies of an address and correlation id were returned; the broker confirms them right afterwards. */
   readonly #returns = new Map<string, number>();
+  readonly #suspects = new SuspectReplies();
   #kept: KeptChannel | undefined;
   /** The largest body that the broker takes, in bytes, as far as it is known. */
   #maxSize = Infinity;
@@ -88,13 +92,12 @@ export class ReplyPublisher {
       reply,
       attempts: 0,
       written: false,
-      suspect: false,
+      suspect: this.#suspects.lossesOf(reply) > 0,
       why: "there was no connection, or the broker did not confirm it",
       retryTimer: undefined,
     };
     this.#open.add(sending);
-    const channel = this.#writable();
-    if (channel !== undefined) this.#publish(channel, sending);
+    this.#sendNow(sending);
   }
 
   /** Sends what waits, after a loss or an alarm; finished work is never given back. */
@@ -120,11 +123,22 @@ export class ReplyPublisher {
   }
 
   #sendAgain(sending: Sending): void {
+    if (this.#writable() === undefined) return;
+    if (performance.now() >= sending.reply.deadline) this.#end(sending, "dropped");
+    else this.#sendNow(sending);
+  }
+
+  #sendNow(sending: Sending): void {
     const channel = this.#writable();
     if (channel === undefined) return;
-    if (performance.now() >= sending.reply.deadline) this.#end(sending, "dropped");
-    else if (sending.suspect) this.#publishAlone(sending);
-    else this.#publish(channel, sending);
+    if (!sending.suspect) {
+      this.#publish(channel, sending);
+    } else if (this.#suspects.lossesOf(sending.reply) < MAX_LOSSES) {
+      this.#publishAlone(sending);
+    } else {
+      sending.why = "the connection was lost each time that it was sent";
+      this.#end(sending, "harmful");
+    }
   }
 
   #publish(channel: AmqpChannel, sending: Sending): void {
@@ -150,11 +164,19 @@ export class ReplyPublisher {
       const fate = await this.#isolated.publish(this.#message(sending), () => this.#open.has(sending));
       this.#settle(sending, fate);
     } catch (error) {
-      const { code, message } = toRpcError(error, "publish a reply");
+      const { code, message, outcome } = toRpcError(error, "publish a reply");
       sending.written = false;
       sending.why = message;
-      if (code === "unavailable") this.#end(sending, "harmful");
-      else this.#refuse(sending, message);
+      if (code !== "unavailable") {
+        this.#refuse(sending, message);
+        return;
+      }
+      // If it was not written, another one brought the connection down.
+      if (outcome !== "not_executed") {
+        this.#suspects.linkLost();
+        this.#suspects.add(sending.reply);
+      }
+      this.#retry(sending);
     }
   }
 
@@ -177,7 +199,10 @@ export class ReplyPublisher {
   #lose(error: RpcError): void {
     this.#maxSize = messageSizeLimit(error) ?? this.#maxSize;
     this.#returns.clear();
+    const linkLost = error.code === "unavailable";
+    if (linkLost) this.#suspects.linkLost();
     for (const sending of this.#confirms.takeAll()) {
+      if (linkLost) this.#suspects.add(sending.reply);
       sending.why = error.message;
       sending.written = false;
       sending.suspect = true;
@@ -200,6 +225,7 @@ export class ReplyPublisher {
 
   #settle(sending: Sending, fate: PublishFate): void {
     sending.written = false;
+    this.#suspects.delete(sending.reply);
     if (fate === "nacked") {
       sending.why = "the broker did not take it, the reply queue may be full";
       this.#retry(sending);
@@ -209,6 +235,7 @@ export class ReplyPublisher {
   }
 
   #retry(sending: Sending): void {
+    if (!this.#open.has(sending)) return;
     clearTimeout(sending.retryTimer);
     sending.retryTimer = setTimeout(() => {
       sending.retryTimer = undefined;
@@ -224,10 +251,6 @@ export class ReplyPublisher {
       for (const resolve of this.#idle.splice(0)) resolve();
     }
   }
-}
-
-function keyOf({ replyTo, correlationId = "" }: Pick<Reply, "replyTo" | "correlationId">): string {
-  return `${replyTo}\0${correlationId}`;
 }
 
 function tooLarge(reply: Reply, why: string): Reply {

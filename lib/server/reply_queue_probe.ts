@@ -1,15 +1,17 @@
 import { isExclusiveElsewhere } from "../connection/broker_error.ts";
 import type { Connection } from "../connection/connection.ts";
 import { RpcError } from "../contract/errors.ts";
-import { type ByteString, fromByteString } from "../wire/byte_string.ts";
+import { type ByteString, fromByteString, toByteString } from "../wire/byte_string.ts";
 import { isDirect } from "../wire/reply_address.ts";
 
 /** How many questions are open at the broker at once. */
 const MAX_OPEN = 16;
 /** How many answers are remembered, at the most. */
 const MAX_REMEMBERED = 10_000;
-/** How long an answer counts, in ms. */
+/** How long it counts that a queue is exclusive, in ms. */
 const REMEMBER_MS = 60_000;
+/** How long it counts that one is not, in ms: a caller that reconnects declares its queue again. */
+const REMEMBER_REFUSAL_MS = 1_000;
 
 interface Answer {
   readonly exclusive: boolean;
@@ -33,6 +35,7 @@ export class ReplyQueueProbe {
 
   /** Whether a queue is exclusive to another connection, so that answering there gives nobody access to it. */
   isExclusive(name: ByteString): boolean | Promise<boolean> {
+    if (!isText(name)) return false;
     const known = this.#answers.get(name);
     if (known !== undefined && known.until > performance.now()) return known.exclusive;
     let asking = this.#asking.get(name);
@@ -46,7 +49,7 @@ export class ReplyQueueProbe {
   /** Whether a queue is still there; true if the broker cannot be asked. */
   async isAlive(name: ByteString): Promise<boolean> {
     // The broker answers a question about some direct addresses by closing the connection.
-    if (isDirect(name)) return true;
+    if (isDirect(name) || !isText(name)) return true;
     const error = await this.#ask(name);
     return !(error instanceof RpcError && error.code === "not_found");
   }
@@ -59,7 +62,7 @@ export class ReplyQueueProbe {
     const [oldest] = this.#answers.keys();
     if (oldest !== undefined && this.#answers.size >= MAX_REMEMBERED) this.#answers.delete(oldest);
     this.#answers.delete(name);
-    this.#answers.set(name, { exclusive, until: performance.now() + REMEMBER_MS });
+    this.#answers.set(name, { exclusive, until: performance.now() + (exclusive ? REMEMBER_MS : REMEMBER_REFUSAL_MS) });
     return exclusive;
   }
 
@@ -77,4 +80,9 @@ export class ReplyQueueProbe {
       this.#turns.shift()?.();
     }
   }
+}
+
+/** Whether a name is UTF-8: of another, the broker cannot be asked by amqplib, which writes texts. */
+function isText(name: ByteString): boolean {
+  return toByteString(fromByteString(name)) === name;
 }

@@ -31,7 +31,7 @@ export type AnyProcedure = Procedure<never, unknown, unknown, unknown, ErrorMap>
 export type AnyHandler = Handler<unknown, unknown, never>;
 
 /** What becomes of a delivery when its request has ended. */
-export type Settlement = "ack" | "reject" | "requeue" | "leave";
+export type Settlement = "ack" | "ack now" | "reject" | "requeue" | "leave";
 
 /** What a runner needs of its server. */
 export interface RunnerHost {
@@ -277,9 +277,10 @@ export class RequestRunner {
     const direct = isDirect(replyTo);
     // Acknowledged first: what "will not" run must not be redelivered to a server that would run it, and a direct
     // address that has cost a connection must not be used again.
-    const early = direct || (isError && answer.outcome === "not_executed");
+    const refused = isError && answer.outcome === "not_executed";
+    const early = direct || refused;
     const code = isError ? answer.code : "ok";
-    if (early) this.#end(running, running.poisonous ? "reject" : "ack", code);
+    if (early) this.#end(running, running.poisonous ? "reject" : refused ? "ack now" : "ack", code);
     const { replies, directReplies } = this.#host;
     (direct ? directReplies : replies).send({
       replyTo,

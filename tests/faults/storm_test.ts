@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertLess } from "@std/assert";
 import { RpcClient, RpcServer } from "../../lib/rpc.ts";
 import { answers, Broker } from "../support/broker.ts";
-import { double, permitted } from "../support/lab.ts";
+import { double } from "../support/lab_server.ts";
+import { permitted } from "../support/lab.ts";
 import { queueInfo, waitFor } from "../support/live.ts";
 
 const CLIENTS = 100;

@@ -1,18 +1,8 @@
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import { type ClientEvent, RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
 import type { Broker } from "../support/broker.ts";
-import {
-  clearAlarm,
-  closeConnections,
-  double,
-  type DoubleOptions,
-  type Heard,
-  held,
-  type Lab,
-  lab,
-  listen,
-  raiseAlarm,
-} from "../support/lab.ts";
+import { clearAlarm, closeConnections, type Heard, held, type Lab, lab, listen, raiseAlarm } from "../support/lab.ts";
+import { double, type DoubleOptions } from "../support/lab_server.ts";
 import { queueInfo, waitFor, withChannel } from "../support/live.ts";
 import { at, relay } from "../support/relay.ts";
 import { gated } from "../support/handlers.ts";

@@ -1,6 +1,6 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { bytes, integer, json, procedure, RpcClient, RpcError, RpcServer, text } from "../../lib/rpc.ts";
-import { double } from "../support/lab.ts";
+import { double } from "../support/lab_server.ts";
 import { live, plainCall, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
 import { counted, gated } from "../support/handlers.ts";
 

@@ -9,7 +9,8 @@ import {
   RpcServer,
   type ServerEvent,
 } from "../../lib/rpc.ts";
-import { deleteByForce, double, lab, listen, SOON } from "../support/lab.ts";
+import { deleteByForce, lab, listen, SOON } from "../support/lab.ts";
+import { double } from "../support/lab_server.ts";
 import { queueInfo, waitFor, withChannel } from "../support/live.ts";
 import { connectClient, failure, heard, texts } from "../support/pair.ts";
 import { at, relay } from "../support/relay.ts";

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertLess, assertRejects } from "@std/assert";
 import { type ClientEvent, RpcClient, RpcError, RpcServer } from "../../lib/rpc.ts";
 import { settlesWithin } from "../../lib/contract/deadline.ts";
-import { double, listen, SOON } from "../support/lab.ts";
+import { double } from "../support/lab_server.ts";
+import { listen, SOON } from "../support/lab.ts";
 import { live, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
 import { failure } from "../support/pair.ts";
 import { portOf, relay, through } from "../support/relay.ts";

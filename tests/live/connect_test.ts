@@ -19,7 +19,8 @@ import {
 } from "../../lib/rpc.ts";
 import { answers } from "../support/broker.ts";
 import { freePort } from "../support/ports.ts";
-import { admit, double, lab, listen, refuse } from "../support/lab.ts";
+import { admit, lab, listen, refuse } from "../support/lab.ts";
+import { double } from "../support/lab_server.ts";
 import { waitFor } from "../support/live.ts";
 import { at, relay } from "../support/relay.ts";
 

@@ -8,7 +8,7 @@ import { tap } from "../support/tap.ts";
 import { portOf, relay, through } from "../support/relay.ts";
 import { aborted, sleep } from "../support/handlers.ts";
 import { plainServer } from "../support/plain_server.ts";
-import { double } from "../support/lab.ts";
+import { double } from "../support/lab_server.ts";
 
 /** Makes a queue that nobody consumes. */
 async function declare(url: string, queue: string): Promise<void> {

@@ -1,7 +1,8 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
 import { fib, fibonacci } from "../../lib/tutorial/fib.ts";
 import { procedure, RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
-import { double, listen } from "../support/lab.ts";
+import { double } from "../support/lab_server.ts";
+import { listen } from "../support/lab.ts";
 import { live, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
 import { denoArgs, type Script, start } from "../support/script.ts";
 import { portOf, relay, through } from "../support/relay.ts";

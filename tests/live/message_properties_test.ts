@@ -2,7 +2,7 @@ import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { ConsumeMessage } from "amqplib";
 import { RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
-import { double } from "../support/lab.ts";
+import { double } from "../support/lab_server.ts";
 import { live, plainCall, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
 
 /** Consumes a queue as a plain peer does, and gives what arrives. */

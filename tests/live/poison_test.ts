@@ -1,7 +1,8 @@
 import { connect } from "amqplib";
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects, assertStringIncludes } from "@std/assert";
 import { integer, type Procedure, procedure, RpcClient, RpcError, RpcServer } from "../../lib/rpc.ts";
-import { double, type DoubleOptions, readLog, startServer } from "../support/lab.ts";
+import { double, type DoubleOptions } from "../support/lab_server.ts";
+import { readLog, startServer } from "../support/lab.ts";
 import { live, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
 import { portOf, relay, through } from "../support/relay.ts";
 

@@ -2,7 +2,8 @@ import { assert, assertEquals, assertInstanceOf, assertRejects, assertStringIncl
 import { type Procedure, type QueueType, RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
 import type { Broker } from "../support/broker.ts";
 import { dice } from "../support/dice.ts";
-import { double, held, lab, listen } from "../support/lab.ts";
+import { double } from "../support/lab_server.ts";
+import { held, lab, listen } from "../support/lab.ts";
 import { publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
 
 const test = lab();

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertInstanceOf, assertLess, assertStringIncludes } from "@std/assert";
 import { type ClientEvent, RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
-import { admit, closeConnections, double, held, lab, listen, refuse, SOON } from "../support/lab.ts";
+import { admit, closeConnections, held, lab, listen, refuse, SOON } from "../support/lab.ts";
+import { double } from "../support/lab_server.ts";
 import { queueInfo, waitFor, withChannel } from "../support/live.ts";
 import { failure } from "../support/pair.ts";
 import { counted } from "../support/handlers.ts";

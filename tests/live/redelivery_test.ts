@@ -6,7 +6,7 @@ import { tap } from "../support/tap.ts";
 import { portOf, relay, through } from "../support/relay.ts";
 import { plainServer } from "../support/plain_server.ts";
 import { dice } from "../support/dice.ts";
-import { double } from "../support/lab.ts";
+import { double } from "../support/lab_server.ts";
 
 /** The three values of `idempotent`. */
 const ALL = [true, undefined, false] as const;

@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { RpcServer, type ServerEvent } from "../../lib/rpc.ts";
-import { double } from "../support/lab.ts";
+import { double } from "../support/lab_server.ts";
 import { live, plainCall, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
 import { pair, texts, told } from "../support/pair.ts";
 

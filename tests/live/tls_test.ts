@@ -9,7 +9,8 @@ import {
 } from "../../lib/rpc.ts";
 import { Broker } from "../support/broker.ts";
 import { freePort } from "../support/ports.ts";
-import { admit, closeConnections, double, listen, permitted, refuse } from "../support/lab.ts";
+import { admit, closeConnections, listen, permitted, refuse } from "../support/lab.ts";
+import { double } from "../support/lab_server.ts";
 import { waitFor } from "../support/live.ts";
 import { relay } from "../support/relay.ts";
 

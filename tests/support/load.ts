@@ -8,7 +8,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { type ClientEvent, RpcClient, type RpcClientOptions, RpcError } from "../../lib/rpc.ts";
 import type { Broker } from "./broker.ts";
-import { double, type DoubleOptions, type Heard, type LabServer, listen, readLog, startServer } from "./lab.ts";
+import { double, type DoubleOptions } from "./lab_server.ts";
+import { type Heard, type LabServer, listen, readLog, startServer } from "./lab.ts";
 import { heapInUse, type LabServerConfig } from "./lab_server.ts";
 import { queueInfo, waitFor } from "./live.ts";
 

@@ -86,3 +86,14 @@ Deno.test("Eight queues are looked at to forget one, and no ninth", () => {
     assertEquals(known(queues, `${busy}`), busy === 8, `${busy} queues have calls in flight`);
   }
 });
+
+Deno.test("Queues with calls in flight for long do not keep all others remembered", () => {
+  const queues = new CalledQueues();
+  for (let n = 0; n < 20; n++) queues.written(call(`busy ${n}`, true));
+  queues.answered("idle");
+  for (let n = 0; n < 2_000; n++) queues.answered(`${n}`);
+  assertEquals(queues.returned(call("idle", true)), undefined);
+  // The busy ones stay.
+  queues.answered("busy 0");
+  assertEquals(queues.returned(call("busy 0", true))?.length, 1);
+});
