@@ -275,7 +275,10 @@ export async function scenario(name: string, how: Scenario): Promise<Shown> {
     },
   };
   for (const index of serverUrls.keys()) servers.push(await startServer(configOf(index)));
-  await using client = await RpcClient.connect(clientUrls, { ...clientOptions, onEvent: events.onEvent });
+  await using client = await RpcClient.connect(clientUrls, {
+    ...clientOptions,
+    onEvent: (event) => event.type !== "called" && events.onEvent(event),
+  });
 
   using warm = startLoad(client, queue, 200);
   await goesOn({ load: warm, servers }, 500);

@@ -29,6 +29,7 @@ import "./contract/validate_tests.ts";
 import "./server/ack_batcher_tests.ts";
 import "./server/cancel_registry_tests.ts";
 import "./server/stall_detector_tests.ts";
+import "./server/suspect_replies_tests.ts";
 import "./tutorial/command_line_tests.ts";
 import "./tutorial/fib_tests.ts";
 import "./wire/byte_string_tests.ts";
