@@ -58,7 +58,8 @@ function parseQueueType(text: string): QueueType {
 
 function parsePattern(text: string): RegExp {
   try {
-    return new RegExp(`^(?:${text})$`, "u");
+    // On its own first: "a)|(b" is none, and in the brackets it would match in part.
+    return new RegExp(`^(?:${new RegExp(text, "u").source})$`, "u");
   } catch {
     throw new UsageError(`Invalid value "${text}" for --reply-to: want a regular expression, such as reply\\..*`);
   }
