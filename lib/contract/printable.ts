@@ -27,15 +27,25 @@ const MAX_CAUSES = 5;
 /** An error with its stack and causes, each line printable. A message cannot add lines that look like the stack. */
 export function printableError(error: unknown): string {
   const lines: string[] = [];
+  try {
+    addLines(lines, error);
+  } catch {
+    // It is anything that a handler throws: it may have no text, or its parts cannot be read.
+    lines.push("(what was thrown cannot be shown)");
+  }
+  return lines.join("\n");
+}
+
+function addLines(lines: string[], error: unknown): void {
   let cause = error;
-  for (let depth = 0; depth <= MAX_CAUSES && cause !== undefined; depth++) {
+  for (let depth = 0; depth <= MAX_CAUSES && (depth === 0 || cause !== undefined); depth++) {
     const head = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
     lines.push(`${depth === 0 ? "" : "  Caused by: "}${printable(head)}`);
-    if (!(cause instanceof Error)) break;
-    for (const line of (cause.stack ?? "").slice(String(cause).length).split("\n")) {
+    if (!(cause instanceof Error)) return;
+    const stack = String(cause.stack ?? "").slice(String(cause).length);
+    for (const line of stack.split("\n")) {
       if (/^\s+at /.test(line)) lines.push(`    ${printable(line.trim())}`);
     }
     cause = cause.cause;
   }
-  return lines.join("\n");
 }
