@@ -4,9 +4,9 @@ const PREFIX_LENGTH = 24;
 const ID_LENGTH = 36;
 
 /**
- * The ids of one client's calls: UUIDs whose random part belongs to one queue, and whose last part counts the client's
- * calls. So a server that has seen the ids of its own queue cannot guess those of another queue, and to look a number
- * up takes an eighth of the time that a new random string takes.
+ * The ids of one client's calls: UUIDs with a random prefix for each queue, whose last part counts the client's calls. A
+ * server that sees the ids of its own queue cannot guess those of another queue. Looking up a number takes an eighth of
+ * the time of looking up a new random string.
  */
 export class CallIds {
   readonly #prefixes = new Map<string, string>();
@@ -34,7 +34,7 @@ export function callId(prefix: string, number: number): string {
   return prefix + number.toString(16).padStart(ID_LENGTH - PREFIX_LENGTH, "0");
 }
 
-/** The number that an id ends in; NaN where it has not the form of one. Whose id it is, its prefix tells. */
+/** The number at the end of an id; NaN if `id` does not look like one. The prefix must be compared separately. */
 export function numberOfCall(id: string): number {
   const digits = id.length === ID_LENGTH ? id.slice(PREFIX_LENGTH) : "";
   return /^[0-9a-f]{12}$/.test(digits) ? parseInt(digits, 16) : NaN;

@@ -3,7 +3,8 @@ import type { InterceptedCall, Next } from "../contract/interceptor.ts";
 import type { AnyProcedure } from "./pending_call.ts";
 
 /**
- * What interceptors of a client end in: makes the call, and makes it again only where that cannot do the work twice.
+ * The innermost function of a client's interceptors: makes the call, and makes it again only if that cannot run the
+ * handler twice.
  *
  * @param make Makes the call once.
  */

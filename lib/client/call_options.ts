@@ -13,18 +13,19 @@ export interface CallOptions {
    * @default {the client's timeout, 30_000}
    */
   readonly timeout?: number;
-  /** Ends the call when it is aborted, and stops the work on the server, best effort. */
+  /** If it is aborted, the call rejects with `canceled`, and the server is asked to stop the work (best effort). */
   readonly signal?: AbortSignal;
   /**
-   * Rejects before publishing if nobody consumes the queue, at the price of
-   * one more round trip. Advisory: a server may leave a moment later.
+   * Rejects with `unavailable` before publishing if nobody consumes the queue;
+   * takes one more round trip. No guarantee: a server may leave a moment later.
    *
    * @default {false}
    */
   readonly failFast?: boolean;
   /**
-   * What goes along with the request: names in lower case, printable ASCII,
-   * at most 64 and 8 KiB together; `x-*` and `rpc-*` are reserved.
+   * The headers of the request: names in lower case, values in printable ASCII,
+   * at most 64 headers and 8 KiB in all; names that start with `x-` or `rpc-`
+   * are reserved.
    *
    * @default {{}}
    */
@@ -33,13 +34,13 @@ export interface CallOptions {
   readonly onReplyHeaders?: (headers: Headers) => void;
   /**
    * The context of the request whose handler makes this call: the call then
-   * ends at the earlier of both deadlines and when either signal is aborted,
-   * and carries the headers that the server's `propagate` option names.
+   * ends at the earlier of the two deadlines or when either signal is aborted,
+   * and has the headers that the server's `propagate` option names.
    */
   readonly parent?: ParentContext;
 }
 
-/** What a nested call takes from the request that it is made for. */
+/** The part of a handler's context that a nested call uses. */
 export type ParentContext = Pick<RequestContext, "signal" | "deadline" | "propagated">;
 
 /** The options of a call, checked and merged with those of its parent. */

@@ -15,19 +15,20 @@ import { QueueInspector } from "./queue_inspector.ts";
 import { readReply } from "./read_reply.ts";
 import { RequestPublisher } from "./request_publisher.ts";
 
-/** What comes of calls, besides their settlement. */
+/** Callbacks for calls, besides their promises. */
 export interface CallListener {
-  /** A call is settled: in an error, or else in its result. */
+  /** A call is settled, with an error, or without one if it has a result. */
   settled(call: PendingCall, error: Error | undefined): void;
   /** A reply came that no call waits for. */
   lateReply(correlationId: string | undefined): void;
 }
 
-const REFUSED = "the broker did not take the request, its queue may be full";
+const REFUSED = "the broker refused the request, its queue may be full";
 const RETRY = { min: 100, max: 3_000 };
 
 /**
- * The life of a client's calls: write, wait, and write again or give up when a request, a reply or a deadline is lost.
+ * Runs a client's calls: writes the request and waits for the reply; if one of them is lost, writes the request again or
+ * rejects the call; rejects it at its deadline.
  */
 export class CallRunner {
   readonly #connection: Connection;
@@ -61,7 +62,7 @@ export class CallRunner {
     });
   }
 
-  /** Opens what requests and replies need. */
+  /** Opens the channels for requests and replies. */
   async open(replies: "queue" | "direct", patience?: number): Promise<void> {
     await this.#requests.open(replies, patience);
   }
@@ -74,7 +75,7 @@ export class CallRunner {
   /**
    * Makes a call.
    *
-   * @throws {RpcError} `canceled` if its signal is aborted already.
+   * @throws {RpcError} `canceled` if its signal is already aborted.
    */
   run(procedure: AnyProcedure, body: Uint8Array, options: ReadyCallOptions): Promise<unknown> {
     const call = new PendingCall(this.#pending.ids, procedure, body, options.timeout, options);
@@ -97,7 +98,7 @@ export class CallRunner {
     await this.#cancels.close();
   }
 
-  /** Writes what waited for the end of an alarm. */
+  /** Writes the requests and cancels that waited for the end of an alarm. */
   flush(): void {
     this.#requests.flush();
     this.#cancels.flush();
@@ -108,7 +109,7 @@ export class CallRunner {
     this.#pending.reject(call, new RpcError(error.code, text, { outcome: call.outcome, cause: error }));
   }
 
-  /** Ends or repeats calls whose request or reply went down with a channel. */
+  /** Rejects or repeats calls whose request or reply was lost with a channel. */
   #lose(calls: Iterable<PendingCall>, error: RpcError): void {
     for (const call of Array.from(calls)) {
       if (!call.inFlight || call.over) continue;
@@ -146,15 +147,14 @@ export class CallRunner {
     if (call === undefined || call.answered) return;
     const lost = this.#queues.returned(call);
     if (lost !== undefined) {
-      // Its servers declare the queue again; what waited in it is lost.
+      // Servers declare the queue again, but the requests that waited in it are lost.
       for (const other of lost) {
         other.inFlight = false;
         this.#retry(other);
       }
       return;
     }
-    const text =
-      `Cannot call "${call.procedure.queue}": the queue does not exist, so no server has been started for it`;
+    const text = `Cannot call "${call.procedure.queue}": the queue does not exist, so start a server for it`;
     this.#pending.reject(call, new RpcError("unavailable", text, { outcome: call.outcomeIfLastDidNotRun }));
   }
 
@@ -188,7 +188,7 @@ export class CallRunner {
     }
   }
 
-  /** The server knows of one attempt; the outcome is that of all attempts. */
+  /** The server knows one attempt only; the outcome must cover all attempts. */
   #answered(call: PendingCall, error: RpcError): RpcError {
     if (error.outcome !== "not_executed" || call.outcomeIfLastDidNotRun === "not_executed") return error;
     return withOutcome(error, "unknown");
@@ -217,7 +217,7 @@ export class CallRunner {
     const blocked = this.#connection.blocked;
     const subject = `Call ${call.id} to "${call.procedure.queue}" did not end within ${call.timeout} ms`;
     if (blocked !== undefined) {
-      const text = `${subject}: the broker does not take messages (${blocked}), free its memory or disk`;
+      const text = `${subject}: the broker accepts no messages (${blocked}), free its memory or disk`;
       this.#pending.reject(call, new RpcError("resource_exhausted", text, { outcome: call.outcome }));
       return;
     }

@@ -1,37 +1,37 @@
 import type { PendingCall } from "./pending_call.ts";
 
-/** How many queues are remembered; beyond it the oldest without calls in flight is forgotten. */
+/** How many queues are remembered; beyond that the oldest one without calls in flight is forgotten. */
 const MAX_QUEUES = 1_000;
 /** How long servers have to declare a deleted queue again, in ms. */
 const DELETION_MS = 2_000;
 
 interface CalledQueue {
-  /** Idempotent calls that were written and not answered. */
+  /** Idempotent calls that are written and not yet answered. */
   readonly inFlight: Set<PendingCall>;
   /** Whether it has answered a call. */
   answered: boolean;
-  /** Since when it is missing, if it is. */
+  /** Since when it is missing, if it is, on the clock of `performance.now()`. */
   goneSince: number | undefined;
 }
 
 /**
- * What a client knows of the queues that it calls, so that it notices when one is deleted: a request that is returned
- * from a queue that has answered before was not the only one to be lost.
+ * What a client knows about the queues that it calls, in order to detect a deleted one: if a request to a queue that has
+ * answered before is returned, the requests that waited in that queue are lost too.
  */
 export class CalledQueues {
   readonly #queues = new Map<string, CalledQueue>();
 
-  /** Notes that a call was written. */
+  /** Records that a call was written. */
   written(call: PendingCall): void {
     if (call.procedure.idempotent === true) this.#at(call.procedure.queue).inFlight.add(call);
   }
 
-  /** Notes that a call is not in flight any more. */
+  /** Records that a call is not in flight any more. */
   landed(call: PendingCall): void {
     if (call.procedure.idempotent === true) this.#queues.get(call.procedure.queue)?.inFlight.delete(call);
   }
 
-  /** Notes that a queue has answered. */
+  /** Records that a queue has answered. */
   answered(queue: string): void {
     const known = this.#at(queue);
     known.answered = true;
@@ -39,9 +39,9 @@ export class CalledQueues {
   }
 
   /**
-   * Notes that a call of a queue was returned.
+   * Records that the request of a call was returned.
    *
-   * @returns The calls that were lost with the queue and are to be sent again; undefined if it was not deleted just now.
+   * @returns The calls that were lost with the queue and are to be sent again; undefined if it was not just deleted.
    */
   returned({ procedure: { queue, idempotent } }: PendingCall): readonly PendingCall[] | undefined {
     const known = this.#queues.get(queue);
@@ -64,7 +64,7 @@ export class CalledQueues {
     return known;
   }
 
-  /** Looks at a few only: work must not grow with the number of queues. */
+  /** Checks only a few queues, so that the work does not grow with their number. */
   #forgetOne(): void {
     let looked = 0;
     for (const [name, known] of this.#queues) {

@@ -4,15 +4,15 @@ import type { Connection } from "../connection/connection.ts";
 import { cancelMessage } from "../wire/control_message.ts";
 import type { PendingCall } from "./pending_call.ts";
 
-/** How long no cancel is sent after it turned out that no server listens for cancels, in ms. */
+/** How long no cancel is sent after the broker refused one because no server listens for cancels, in ms. */
 const PAUSE_MS = 1_000;
 /** How long a close waits for cancels that were just asked for, in ms. */
 const CLOSE_TIMEOUT_MS = 100;
 
-/** Tells servers which calls nobody waits for any more; best effort. */
+/** Publishes cancels, for calls whose caller has stopped waiting; best effort. */
 export class CancelPublisher {
   readonly #connection: Connection;
-  /** Calls whose cancel waits until the broker reads again. */
+  /** Calls whose cancel is sent when the broker reads again. */
   readonly #waiting = new Set<PendingCall>();
   #channel: Promise<AmqpChannel> | undefined;
   #pausedUntil = 0;
@@ -21,21 +21,21 @@ export class CancelPublisher {
     this.#connection = connection;
   }
 
-  /** Takes a call back, if it was ever sent. */
+  /** Cancels a call at the servers, if its request was ever written. */
   cancel(call: PendingCall): void {
     if (call.attempts === 0) return;
     if (this.#connection.blocked !== undefined) this.#waiting.add(call);
     else if (performance.now() >= this.#pausedUntil) this.#publish(call);
   }
 
-  /** Sends what waited for the end of an alarm. */
+  /** Sends the cancels that waited for the end of an alarm. */
   flush(): void {
     const waiting = Array.from(this.#waiting);
     this.#waiting.clear();
     for (const call of waiting) this.cancel(call);
   }
 
-  /** Lets what was just published leave. */
+  /** Closes the channel, so that the cancels that were just published are written. */
   async close(): Promise<void> {
     this.#waiting.clear();
     if (this.#channel === undefined) return;
@@ -48,7 +48,7 @@ export class CancelPublisher {
       .catch(() => this.#channel = undefined);
   }
 
-  /** Own channel, because publishing to a missing exchange closes it: where no server of ours runs, there is none. */
+  /** Own channel, because publishing to a missing exchange closes it; servers of this library create the exchange. */
   async #open(): Promise<AmqpChannel> {
     const channel = await this.#connection.channel("cancel a call");
     channel.onClosed((refusal) => {

@@ -1,12 +1,12 @@
 import { type ConnectionEvent, logConnectionEvent } from "../connection/connection_event.ts";
 import type { RpcCode, RpcOutcome } from "../contract/errors.ts";
 
-/** What happens to a client and its calls. */
+/** The events of a client and its calls. */
 export type ClientEvent =
   | ConnectionEvent
-  /** A reply came that no call waits for: late, a duplicate, or a stranger's. */
+  /** A reply came that no call waits for: it is late, a duplicate, or has an unknown correlation id. */
   | { readonly type: "late_reply"; readonly correlationId: string | undefined }
-  /** A call has ended, after `duration` ms and `attempts` writes of its request; `outcome` is absent for a result. */
+  /** A call has ended, after `duration` ms and `attempts` writes of its request; `outcome` is absent if it has a result. */
   | {
     readonly type: "called";
     readonly queue: string;
@@ -19,7 +19,7 @@ export type ClientEvent =
     readonly attempts: number;
   };
 
-/** Writes the events that a person should know to stderr: what happens to the connection. */
+/** Writes important events to stderr: those of the connection. */
 export function logClientEvent(event: ClientEvent): void {
   if (event.type !== "late_reply" && event.type !== "called") logConnectionEvent(event);
 }

@@ -5,7 +5,7 @@ import type { AnyProcedure } from "./pending_call.ts";
 /**
  * Encodes the request of a call.
  *
- * @throws {RpcError} `not_executed`, with what is wrong with the value.
+ * @throws {RpcError} If the value cannot be encoded; the outcome is `not_executed`.
  */
 export function encodeRequest({ queue, request }: AnyProcedure, value: unknown): Uint8Array {
   try {

@@ -4,12 +4,12 @@ import type { ErrorMap, Procedure } from "../contract/procedure.ts";
 import type { HeaderList } from "../wire/message.ts";
 import { callId, type CallIds } from "./call_ids.ts";
 
-/** A procedure of whatever types; its codecs are used on values of its own alone. */
+/** A procedure of any types; its codecs are only given values of its own types. */
 export type AnyProcedure = Procedure<never, unknown, never, unknown, ErrorMap>;
 
 function nothing(): void {}
 
-/** What a call may have. */
+/** What a call may have besides its request. */
 export interface PendingCallOptions {
   readonly signal?: AbortSignal | undefined;
   readonly headers?: HeaderList | undefined;
@@ -18,18 +18,18 @@ export interface PendingCallOptions {
 
 /** One call that has not ended. */
 export class PendingCall {
-  /** Its place among the calls of its client. */
+  /** Its number among the calls of its client, from 1. */
   readonly number: number;
   readonly procedure: AnyProcedure;
   /** The random part of its id. */
   readonly prefix: string;
-  /** The request, until it cannot be needed again. */
+  /** The encoded request; empty when it will not be sent again. */
   body: Uint8Array;
   /** How many bytes the request has. */
   readonly size: number;
   /** How long it may take, in ms. */
   readonly timeout: number;
-  /** When it ends, on the clock of `performance.now()`. */
+  /** When it expires, on the clock of `performance.now()`. */
   readonly deadline: number;
   readonly signal: AbortSignal | undefined;
   readonly headers: HeaderList | undefined;
@@ -39,13 +39,13 @@ export class PendingCall {
   attempts = 0;
   /** Whether it is written and not known to be lost. */
   inFlight = false;
-  /** Whether nobody waits for it any more. */
+  /** Whether the caller has stopped waiting, or has its answer. */
   over = false;
   /** Whether an answer has come, which may still have to be validated. */
   answered = false;
-  /** Whether the broker did not take it when it was written last. */
+  /** Whether the broker refused the request when it was last written. */
   refused = false;
-  /** Runs when it is to be written again. */
+  /** The timer of the next attempt. */
   retryTimer: ReturnType<typeof setTimeout> | undefined;
   resolve: (value: unknown) => void = nothing;
   reject: (error: unknown) => void = nothing;
@@ -75,12 +75,12 @@ export class PendingCall {
     return callId(this.prefix, this.number);
   }
 
-  /** What is known of the work when the call ends without an answer. */
+  /** The outcome if the call ends now, without an answer. */
   get outcome(): RpcOutcome {
     return this.attempts === 0 ? "not_executed" : "unknown";
   }
 
-  /** What is known of the work when something says that its last attempt did not run. */
+  /** The outcome if the last attempt is known not to have run. */
   get outcomeIfLastDidNotRun(): RpcOutcome {
     return this.attempts <= 1 ? "not_executed" : "unknown";
   }

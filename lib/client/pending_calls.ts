@@ -2,24 +2,24 @@ import { DeadlineTimers } from "../contract/deadline_timers.ts";
 import { CallIds, numberOfCall } from "./call_ids.ts";
 import type { PendingCall } from "./pending_call.ts";
 
-/** What happens to calls that nobody answers. */
+/** Callbacks for calls that end without an answer, and for all that end. */
 export interface PendingListener {
-  /** The deadline has passed; the call is out of the table, not settled. */
+  /** The deadline has passed; the call is removed from the table, not settled. */
   expired(call: PendingCall): void;
-  /** The caller's signal was aborted; the call is out of the table, not settled. */
+  /** The caller's signal was aborted; the call is removed from the table, not settled. */
   aborted(call: PendingCall): void;
-  /** The call is out of the table, for whatever reason. */
+  /** The call was removed from the table, for any reason. */
   left(call: PendingCall): void;
   /** The call is settled: in an error, or else in its result. */
   settled(call: PendingCall, error: Error | undefined): void;
 }
 
 /**
- * The calls in progress: each settles exactly once, and leaves neither timer
- * nor abort listener behind.
+ * The calls in progress: each settles exactly once, and then has neither a timer
+ * nor an abort listener any more.
  */
 export class PendingCalls {
-  /** Names the calls. */
+  /** Gives each call its id. */
   readonly ids: CallIds = new CallIds();
   readonly #calls = new Map<number, PendingCall>();
   readonly #deadlines: DeadlineTimers<PendingCall>;
@@ -40,7 +40,7 @@ export class PendingCalls {
     return this.#calls.size + this.#unsettled.size;
   }
 
-  /** Adds a call; the promise is its one settlement. */
+  /** Adds a call; returns the promise that settles when the call ends. */
   add(call: PendingCall): Promise<unknown> {
     this.#calls.set(call.number, call);
     this.#deadlines.add(call, call.timeout);
@@ -63,12 +63,12 @@ export class PendingCalls {
     return call !== undefined && id.startsWith(call.prefix) ? call : undefined;
   }
 
-  /** Takes a call out of the table, so that no answer reaches it; it must be settled next. */
+  /** Removes a call from the table, so that no answer reaches it; it must be settled later. */
   take(call: PendingCall): void {
     if (this.#detach(call)) this.#unsettled.add(call);
   }
 
-  /** Ends a call in its result; false if it has ended. */
+  /** Resolves a call; false if it has ended before. */
   resolve(call: PendingCall, value: unknown): boolean {
     if (!this.#end(call)) return false;
     call.resolve(value);
@@ -76,7 +76,7 @@ export class PendingCalls {
     return true;
   }
 
-  /** Ends a call in an error; false if it has ended. */
+  /** Rejects a call; false if it has ended before. */
   reject(call: PendingCall, error: Error): boolean {
     if (!this.#end(call)) return false;
     call.reject(error);
@@ -89,7 +89,7 @@ export class PendingCalls {
     return this.#calls.values();
   }
 
-  /** Leaves no timer behind; no call may be left. */
+  /** Clears all timers; no call may be left. */
   close(): void {
     this.#deadlines.clear();
   }

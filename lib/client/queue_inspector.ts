@@ -2,20 +2,20 @@ import type { Connection } from "../connection/connection.ts";
 import { RpcError } from "../contract/errors.ts";
 import { settlesWithin } from "../contract/deadline.ts";
 
-/** How full a queue is, and how many consume it. */
+/** How many messages wait in a queue, and how many consumers it has. */
 interface QueueCounts {
   readonly messageCount: number;
   readonly consumerCount: number;
 }
 
-/** How long a timed-out call waits to say what it found, in ms. */
+/** How long a call that has timed out waits for the broker's answer, in ms. */
 const TIMEOUT_MS = 100;
 
 function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
-/** Asks the broker about queues; one question about a queue serves all who ask at the time. */
+/** Asks the broker about queues; calls that ask about one queue at the same time share one question. */
 export class QueueInspector {
   readonly #connection: Connection;
   readonly #underway = new Map<string, Promise<QueueCounts>>();
@@ -24,7 +24,7 @@ export class QueueInspector {
     this.#connection = connection;
   }
 
-  /** What the caller of a call that timed out wants to know; nothing if the broker does not say it soon. */
+  /** The state of a queue, as the end of an error text; empty if the broker does not answer soon. */
   async describe(queue: string): Promise<string> {
     if (this.#connection.link === undefined) return ": there is no connection to the broker";
     const asked = this.#inspect(queue);
@@ -38,7 +38,7 @@ export class QueueInspector {
     }
   }
 
-  /** Why a request would not be answered soon; undefined if a consumer is there. */
+  /** Why nobody would answer a request now; undefined if the queue has a consumer. */
   async whyUnserved(queue: string): Promise<string | undefined> {
     try {
       const { consumerCount } = await this.#inspect(queue);

@@ -10,8 +10,9 @@ import type { AnyProcedure } from "./pending_call.ts";
 /**
  * Reads a reply.
  *
- * @returns The result, or a promise of it where the procedure's codec takes its time.
- * @throws {RpcError} What an error reply says, at once or later; `data_loss` if the reply cannot be read.
+ * @returns The result, or a promise of it if the procedure's codec is asynchronous.
+ * @throws {RpcError} The error of an error reply; `data_loss` if the reply cannot be read. An asynchronous codec makes
+ *   the returned promise reject instead.
  */
 export function readReply(procedure: AnyProcedure, { properties, body, malformed }: Delivery): unknown {
   if (isErrorReply(properties)) {
@@ -35,7 +36,7 @@ export function readReply(procedure: AnyProcedure, { properties, body, malformed
   }
 }
 
-/** The error of an error reply, its details checked; a promise of it where their codec takes its time. */
+/** The error of an error reply, with checked details; a promise of it if their codec is asynchronous. */
 function readError({ queue, errors }: AnyProcedure, error: RpcError): RpcError | Promise<RpcError> {
   const unreadable = (cause: unknown): RpcError => {
     const text = `Cannot read the details of "${error.code}" from "${queue}": ${reasonOf(cause)}`;

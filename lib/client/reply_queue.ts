@@ -4,17 +4,17 @@ import type { Connection } from "../connection/connection.ts";
 import type { RpcError } from "../contract/errors.ts";
 import type { Delivery } from "../wire/message.ts";
 
-/** What happens to replies. */
+/** Callbacks for replies. */
 export interface ReplyListener {
-  /** A reply has come, to whatever. */
+  /** A reply has arrived; perhaps no call waits for it. */
   replied(reply: Delivery): void;
-  /** Replies can be sent to this address from now on. */
+  /** The queue is open: replies can be sent to it from now on. */
   opened(): void;
-  /** No reply comes any more to what was sent so far. */
+  /** The queue is lost: requests sent so far will get no reply. */
   repliesLost(error: RpcError): void;
 }
 
-/** Consumes a queue of replies on a channel, and closes the channel when the queue is deleted: it is then opened again. */
+/** Callbacks of a channel that consumes replies. If the queue is deleted, the channel is closed, and so opened again. */
 export function consumeReplies(listener: Pick<ReplyListener, "replied">, channel: AmqpChannel) {
   return {
     delivered: (reply: Delivery) => listener.replied(reply),
@@ -22,7 +22,7 @@ export function consumeReplies(listener: Pick<ReplyListener, "replied">, channel
   };
 }
 
-/** The client's own exclusive queue, named by the broker; declared again under a new name whenever it is lost. */
+/** The client's own exclusive queue, named by the broker; declared again with a new name whenever it is lost. */
 export class ReplyQueue {
   readonly #listener: ReplyListener;
   #name: string | undefined;

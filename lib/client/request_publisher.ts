@@ -12,25 +12,25 @@ import { requestMessage } from "../wire/request_message.ts";
 import type { PendingCall } from "./pending_call.ts";
 import { consumeReplies, type ReplyListener, ReplyQueue } from "./reply_queue.ts";
 
-/** What comes of requests, besides their confirms. */
+/** Callbacks for requests and replies. */
 export interface RequestListener extends Omit<ReplyListener, "opened"> {
-  /** A request is on its way. */
+  /** A request was written. */
   written(call: PendingCall): void;
-  /** The broker has sent a request back: its queue does not exist. */
+  /** The broker has returned a request: its queue does not exist. */
   returned(id: string): void;
-  /** The broker has not taken a request. */
+  /** The broker has refused a request (nack). */
   refused(call: PendingCall): void;
-  /** The broker takes no such request, or it cannot be encoded. */
+  /** The broker never accepts this request, or it cannot be encoded. */
   rejected(call: PendingCall, error: RpcError): void;
-  /** These went down with the publishing channel, on their way to the broker. */
+  /** The channel was lost before the broker confirmed these. */
   requestsLost(calls: readonly PendingCall[], error: RpcError): void;
-  /** What waited may be written. */
+  /** Writing may continue. */
   writable(): void;
 }
 
 const NONE = new Uint8Array();
 
-/** Writes the requests of one client, each when there is somewhere to write it to, and consumes their replies. */
+/** Writes the requests of one client, each as soon as that is possible, and consumes their replies. */
 export class RequestPublisher {
   readonly #connection: Connection;
   readonly #listener: RequestListener;
@@ -41,9 +41,9 @@ export class RequestPublisher {
   readonly #confirms = new PublisherConfirms<PendingCall>((call, refused) => refused && this.#listener.refused(call));
   #publisher: KeptChannel | undefined;
   #direct = false;
-  /** Whether the socket takes no more for now. */
+  /** Whether the socket has no room for now. */
   #full = false;
-  /** The largest body that the broker takes, in bytes, as far as it is known. */
+  /** The largest body that the broker accepts, in bytes, as far as it is known. */
   #maxSize = Infinity;
 
   constructor(connection: Connection, listener: RequestListener) {
@@ -57,7 +57,7 @@ export class RequestPublisher {
     });
   }
 
-  /** Opens the channels, replies first: none may come before it can be received. */
+  /** Opens the channels; that of the replies first, so that no reply comes too early. */
   async open(replies: "queue" | "direct", patience: number = CONNECT_TIMEOUT_MS): Promise<void> {
     this.#direct = replies === "direct";
     if (!this.#direct) await this.#replyQueue.open(this.#connection, patience);
@@ -68,7 +68,7 @@ export class RequestPublisher {
       opened: () => this.#openUp(),
       lost: (error) => this.#lose(error),
     }, patience);
-    // It opened before it could be seen here.
+    // The first `opened` was called before `#publisher` was set.
     this.#openUp();
   }
 
@@ -108,10 +108,10 @@ export class RequestPublisher {
       return;
     }
     try {
-      // What does not fit the socket now stays here, where it is known to be unwritten.
+      // When the socket is full, later requests wait here, where they are known to be unwritten.
       this.#full = !channel.publish(this.#message(call, replyTo));
     } catch (error) {
-      // A channel that has just closed leaves it to the next one.
+      // The channel has just closed: the next one sends it.
       if (isChannelClosed(error)) this.#waiting.add(call);
       else this.#listener.rejected(call, error instanceof RpcError ? error : invalid(error));
       return;
@@ -121,9 +121,9 @@ export class RequestPublisher {
   }
 
   /**
-   * Writes a request on a channel of its own, since it may be what made the broker close the last one.
+   * Writes a request on a channel of its own, because it may be the one that made the broker close the last channel.
    *
-   * @returns Whether it can be: with direct reply-to there is one channel for all.
+   * @returns Whether that is possible: with direct reply-to there is one channel for all.
    */
   sendAlone(call: PendingCall): boolean {
     if (this.#direct) return false;
@@ -153,12 +153,12 @@ export class RequestPublisher {
     }
   }
 
-  /** Lets go of a request that need not be written any more. */
+  /** Removes a request that need not be written any more. */
   drop(call: PendingCall): void {
     this.#waiting.delete(call);
   }
 
-  /** Writes what waits, as far as it may be written. */
+  /** Writes the requests that wait, as far as there is room. */
   flush(): void {
     for (const call of Array.from(this.#waiting)) {
       if (this.#full) break;

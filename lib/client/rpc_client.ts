@@ -18,35 +18,35 @@ import type { AnyProcedure, PendingCall } from "./pending_call.ts";
 /** Options of `RpcClient.connect`. */
 export interface RpcClientOptions extends ConnectOptions {
   /**
-   * What runs around every call, the first outermost; see {@linkcode Interceptor}.
+   * Functions that run around every call, the first one outermost; see {@linkcode Interceptor}.
    *
    * @default {[]}
    */
   readonly interceptors?: readonly Interceptor[];
   /**
-   * How long a call may take, in ms, where the call does not say, from 1 to 2,147,483,647.
+   * How long a call may take if the call does not say, in ms, from 1 to 2,147,483,647.
    *
    * @default {30_000}
    */
   readonly timeout?: number;
   /**
-   * Where replies go: an exclusive queue of the client's own, or RabbitMQ's
-   * direct reply-to (https://www.rabbitmq.com/docs/direct-reply-to), which
-   * needs no queue and is at most once.
+   * Where replies are sent: to an exclusive queue of the client, or over
+   * RabbitMQ's direct reply-to (https://www.rabbitmq.com/docs/direct-reply-to),
+   * which needs no queue; a direct reply is sent at most once.
    *
    * @default {"queue"}
    */
   readonly replies?: "queue" | "direct";
   /**
-   * Called with what happens to the connection, and with replies that nobody
-   * waits for. What it throws is logged and ignored.
+   * Called with events of the connection, at the end of every call, and with
+   * replies that no call waits for. What it throws is logged and ignored.
    *
    * @default {logs important events to stderr}
    */
   readonly onEvent?: (event: ClientEvent) => void;
 }
 
-/** The methods of a service as functions; made by {@linkcode RpcClient.of}. */
+/** The methods of a service as functions; created by {@linkcode RpcClient.of}. */
 export type ClientOf<Of extends Methods> = {
   readonly [Name in keyof Of]: Of[Name] extends
     Method<infer RequestIn, infer _RequestOut, infer _ReplyIn, infer ReplyOut, infer _Errors>
@@ -55,8 +55,8 @@ export type ClientOf<Of extends Methods> = {
 };
 
 /**
- * Calls procedures on other computers. One client serves many calls at once
- * over one connection, which it brings back when it is lost.
+ * Calls procedures on other computers. One client makes many calls at once over
+ * one connection, which it opens again when it is lost.
  *
  * @example
  * ```ts
@@ -131,10 +131,10 @@ export class RpcClient implements AsyncDisposable {
    *
    * @param procedure What to call.
    * @param request Its argument, as the procedure's request codec takes it.
-   * @param options Deadline, cancellation.
+   * @param options Timeout, signal, headers.
    * @returns The result, as the procedure's reply codec gives it.
-   * @throws {RpcError} In every other case; `code` says what happened,
-   *   `outcome` whether the work was done.
+   * @throws {RpcError} If there is no result; `code` says what happened,
+   *   `outcome` whether the handler ran.
    * @throws {TypeError | RangeError} If an option is not valid.
    */
   call<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap>(
@@ -142,7 +142,7 @@ export class RpcClient implements AsyncDisposable {
     request: RequestIn,
     options: CallOptions = {},
   ): Promise<ReplyOut> {
-    // No async function: its own promise would be half of the memory that a pending call takes.
+    // Not async: its additional promise would be half of the memory of a pending call.
     const called = procedure as unknown as AnyProcedure;
     const { interceptors = [] } = this.#options;
     try {
@@ -158,6 +158,10 @@ export class RpcClient implements AsyncDisposable {
 
   /**
    * The methods of a service as functions.
+   *
+   * @param service The service.
+   * @returns An object with one function per method; each takes the request and {@linkcode CallOptions}, and behaves as
+   *   {@linkcode RpcClient.call}.
    *
    * @example
    * ```ts
@@ -221,7 +225,7 @@ export class RpcClient implements AsyncDisposable {
     return compose(interceptors, answer)(call);
   }
 
-  /** A call that ends before it is pending is an event too. */
+  /** Emits `called` for a call that fails before it is pending. */
   #failedEarly({ queue, method }: AnyProcedure, error: unknown): unknown {
     if (!(error instanceof RpcError)) return error;
     markAsCallError(error);
@@ -239,7 +243,7 @@ export class RpcClient implements AsyncDisposable {
   ): void {
     if (error instanceof RpcError) markAsCallError(error);
     const { onEvent } = this.#options;
-    // Where nobody listens, it costs nothing.
+    // Without a listener the event is not even created.
     if (onEvent === undefined) return;
     const code = error === undefined ? "ok" : error instanceof RpcError ? error.code : "unknown";
     const outcome = error instanceof RpcError ? error.outcome : undefined;
@@ -248,9 +252,9 @@ export class RpcClient implements AsyncDisposable {
   }
 
   /**
-   * Takes no more calls, waits for those in progress, up to `drainTimeout`,
+   * Accepts no more calls, waits for those in progress, up to `drainTimeout`,
    * and disconnects. Calls that are left then reject with `canceled`. Never
-   * rejects; a second call joins the first.
+   * rejects; when called again, returns the same promise.
    */
   close(): Promise<void> {
     return this.#closing ??= this.#close();

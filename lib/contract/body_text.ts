@@ -3,12 +3,12 @@ import { type RpcCode, RpcError } from "./errors.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** What a codec throws. */
+/** The error that a codec throws. */
 export function refuse(code: RpcCode, message: string, details?: unknown): RpcError {
   return new RpcError(code, message, { outcome: "not_executed", details });
 }
 
-/** A value from a stranger as an error may show it. */
+/** Quotes at most 64 characters of a peer's text, for an error message. */
 export function quote(text: string): string {
   return JSON.stringify(text.length > 64 ? `${text.slice(0, 64)}…` : text);
 }

@@ -41,7 +41,7 @@ export interface CodecOptions {
   readonly maxBytes?: number;
 }
 
-/** The size limit of a codec, checked. */
+/** Checks the size limit of a codec; returns `fallback` if it is absent. */
 export function checkedMaxBytes(options: CodecOptions, fallback = MAX_BODY_BYTES): number {
   const maxBytes = options.maxBytes ?? fallback;
   if (!Number.isInteger(maxBytes) || maxBytes < 1 || maxBytes > MAX_BODY_BYTES) {

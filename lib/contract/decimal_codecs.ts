@@ -41,7 +41,7 @@ function wanted(min: number | bigint | undefined, max: number | bigint | undefin
   return min !== undefined ? `must be at least ${min}` : `must be at most ${max}`;
 }
 
-/** Leaves out blanks and line ends around a text, in linear time; `trim` would leave out other characters as well. */
+/** Removes blanks and line ends around a text, in linear time; `trim` would remove other characters as well. */
 function trimBlanks(text: string): string {
   let start = 0;
   let end = text.length;
@@ -51,8 +51,8 @@ function trimBlanks(text: string): string {
 }
 
 /**
- * Plain decimal text to its digits; `30`, `-5` and `0` are, `+5`, `3.0`, `1e3` and `0x1e` are not. Blanks and line ends
- * around it are left out, as every server of the tutorial does: `echo 30 | amqp-publish` sends one.
+ * Reads plain decimal text: `30`, `-5` and `0` are accepted; `+5`, `3.0`, `1e3` and `0x1e` are not. Blanks and line ends
+ * around it are ignored, as by the tutorials' servers: `echo 30 | amqp-publish` sends a line end.
  */
 function decodeDecimal(body: Uint8Array, what: string): string {
   const text = decodeText(body, what);

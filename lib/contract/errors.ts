@@ -115,7 +115,7 @@ export class RpcError extends Error {
     if (options.id !== undefined) this.id = options.id;
   }
 
-  /** For `JSON.stringify`: what travels, and nothing of the stack or cause. */
+  /** For `JSON.stringify`: name, code, outcome, message, details and id, without stack and cause. */
   toJSON(): { name: string; code: RpcCode; outcome: RpcOutcome; message: string; details?: unknown; id?: string } {
     const { name, code, outcome, message, details, id } = this;
     return {
@@ -131,12 +131,12 @@ export class RpcError extends Error {
 
 const FROM_CALLS = new WeakSet<RpcError>();
 
-/** Notes that an error is how a call ended, and not one that a handler made. */
+/** Marks an error as one with which a call has rejected. */
 export function markAsCallError(error: RpcError): void {
   FROM_CALLS.add(error);
 }
 
-/** Whether an error is how a call ended: a handler that lets it through does not choose what its own caller sees. */
+/** Whether a call has rejected with this error: if a handler does not catch it, its own caller must not get it. */
 export function isCallError(error: RpcError): boolean {
   return FROM_CALLS.has(error);
 }

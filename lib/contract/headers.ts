@@ -1,18 +1,18 @@
-/** Headers of a request or reply: lower-case names and printable ASCII values. */
+/** Headers of a request or reply: lower-case names, values in printable ASCII. */
 export type Headers = Readonly<Record<string, string>>;
 
 /** How many headers a message may have. */
 export const MAX_HEADERS = 64;
-/** How large names and values may be together, in bytes. */
+/** The largest size of all names and values together, in bytes. */
 export const MAX_HEADER_BYTES = 8_192;
 
-/** The characters of an HTTP token without capitals, so that headers can pass through HTTP unchanged. */
+/** The characters of an HTTP token, without capitals, so that headers can be passed on over HTTP unchanged. */
 const NAME = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
 const VALUE = /^[\x20-\x7e]*$/;
-/** Taken by RabbitMQ and by this protocol. */
+/** Reserved for RabbitMQ and for this library. */
 const RESERVED = /^(?:x-|rpc-)/;
 
-/** Why a header may not be sent; undefined if it may. */
+/** Why a header must not be sent; undefined if it is valid. */
 function fault(name: string, value: unknown): string | undefined {
   if (!NAME.test(name)) {
     return `the name ${JSON.stringify(name)} must be lower-case letters, digits and !#$%&'*+.^_\`|~-`;

@@ -1,33 +1,34 @@
 import type { RequestContext } from "./request_context.ts";
 import type { Headers } from "./headers.ts";
 
-/** One call, as interceptors see it: on the client before it is encoded, on the server after it was decoded. */
+/** One call as interceptors get it: on the client before it is encoded, on the server after it is decoded. */
 export interface InterceptedCall {
-  /** Where it is intercepted. */
+  /** The side on which it is intercepted. */
   readonly side: "client" | "server";
   /** The queue of the procedure or service. */
   readonly queue: string;
   /** The method of a service; absent for a procedure with a queue of its own. */
   readonly method: string | undefined;
-  /** The request, as the client gave it or the server decoded it. */
+  /** The request: the value that the caller passed, or that the server decoded. */
   readonly request: unknown;
   /** The headers of the request. */
   readonly headers: Headers;
-  /** Aborted when the caller does not wait any more; on the client absent if the caller gave none. */
+  /** Aborted when the caller stops waiting; on the client, absent if the caller passed none. */
   readonly signal: AbortSignal | undefined;
   /** When the caller stops waiting; absent for a client that sets no expiration. */
   readonly deadline: Date | undefined;
-  /** What the handler is given; on the server alone. */
+  /** The handler's context; on the server only. */
   readonly context: RequestContext | undefined;
 }
 
-/** Goes on with a call, and gives its reply. */
+/** Continues with a call, and returns its reply. */
 export type Next = (call: InterceptedCall) => Promise<unknown>;
 
 /**
  * Runs around every call of a client, or every request of a server, in layers: the first of a list is the outermost.
- * It may change the call that it passes to `next`, answer by itself, throw an `RpcError`, and sees the reply or the
- * error. A client's may call `next` again, where the procedure is idempotent or the last attempt did not run.
+ * It may change the call that it passes to `next`, return a reply of its own, or throw an `RpcError`, and it gets the
+ * reply or the error. On a client it may call `next` again if the procedure is idempotent or the last attempt did not
+ * run.
  *
  * @typeParam Added What it adds to the context of handlers; see {@linkcode provide}.
  *
@@ -47,11 +48,11 @@ export type Next = (call: InterceptedCall) => Promise<unknown>;
  */
 export interface Interceptor<Added extends object = object> {
   (next: Next): Next;
-  /** For the type checker alone. */
+  /** For the type checker only. */
   readonly adds?: Added;
 }
 
-/** What a list of interceptors adds to the context, all together. */
+/** The type of all that a list of interceptors adds to the context. */
 export type AddedBy<List extends readonly Interceptor[]> = [List[number]] extends [never] ? object : (
   { [Index in keyof List]: List[Index] extends Interceptor<infer Added> ? (added: Added) => void : never }[number]
 ) extends (added: infer All) => void ? All & object
@@ -61,14 +62,15 @@ export type AddedBy<List extends readonly Interceptor[]> = [List[number]] extend
  * An interceptor for servers that adds values to the context of handlers, or refuses a request by throwing an
  * `RpcError`: the handler then does not run, and the caller gets `not_executed`.
  *
- * @param give Called with each request; gives what to add.
+ * @param give Called with each request; returns what to add, or a promise of it.
+ * @returns The interceptor, for the server's option `interceptors`.
  *
  * @example
  * ```ts
  * import { provide, RpcError } from "@rabbitmq-rpc/rpc";
  *
  * const auth = provide(({ headers }) => {
- *   if (headers["authorization"] !== "Bearer secret") throw new RpcError("unauthenticated", "Cannot tell who calls");
+ *   if (headers["authorization"] !== "Bearer secret") throw new RpcError("unauthenticated", "Invalid token");
  *   return { user: "alice" };
  * });
  * // RpcServer.connect(url, { interceptors: [auth] }): handlers see context.user
@@ -84,12 +86,12 @@ export function provide<Added extends object>(
   };
 }
 
-/** Puts interceptors around what answers, the first outermost. */
+/** Combines interceptors with the innermost function; the first interceptor is the outermost. */
 export function compose(interceptors: readonly Interceptor[], answer: Next): Next {
   return interceptors.reduceRight<Next>((next, interceptor) => interceptor(next), answer);
 }
 
-/** Refuses what is no list of interceptors. */
+/** Refuses a value that is not a list of interceptors. */
 export function checkInterceptors(interceptors: unknown): void {
   if (!Array.isArray(interceptors) || interceptors.some((interceptor) => typeof interceptor !== "function")) {
     throw new TypeError("Cannot connect: 'interceptors' must be a list of functions");

@@ -24,7 +24,7 @@ export type SchemaResult<Out> =
 
 /** One thing that is wrong with a value, and where. */
 export interface SchemaIssue {
-  /** What is wrong, for a person. */
+  /** What is wrong, as text. */
   readonly message: string;
   /** Where: the keys that lead to it, the outermost first. */
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;

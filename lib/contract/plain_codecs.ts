@@ -25,7 +25,8 @@ export function bytes(options: CodecOptions = {}): Codec<Uint8Array> {
 }
 
 /**
- * Nothing: for requests without arguments, and handlers that return nothing. A body that is not empty is refused.
+ * An empty body, `undefined` as a value: for requests without an argument, and handlers that return nothing. Any other
+ * body is refused.
  *
  * @returns The codec, `application/octet-stream`.
  */

@@ -12,21 +12,21 @@ import { isRpcCode, type RpcCode } from "./errors.ts";
  */
 export type QueueType = "quorum" | "classic" | "transient";
 
-/** The codecs of the details that errors carry, by the code of the error; each of JSON. */
+/** The codecs of the details of errors, by the code of the error; each must be a codec of JSON. */
 export type ErrorMap = Readonly<Partial<Record<RpcCode, Codec<never, unknown>>>>;
 
-/** No error with typed details. */
+/** For a procedure without typed errors. */
 export type NoErrors = Readonly<Record<never, never>>;
 
-/** What both {@linkcode procedure} and `method` take. */
+/** Options that {@linkcode procedure} and `method` share. */
 export interface MethodOptions<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap = NoErrors> {
   /** Encodes requests on the client, decodes and validates them on the server. */
   readonly request: Codec<RequestIn, RequestOut>;
   /** Encodes replies on the server, decodes and validates them on the client. */
   readonly reply: Codec<ReplyIn, ReplyOut>;
   /**
-   * The errors that a handler throws with `context.error(code, details)`, and what their details are; validated on both
-   * sides.
+   * The errors that a handler throws with `context.error(code, details)`, with the codecs of their details, which are
+   * validated on both sides.
    */
   readonly errors?: Errors | undefined;
   /**
@@ -50,13 +50,13 @@ export interface MethodOptions<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors 
   readonly maxDeliveries?: number;
 }
 
-/** How a server declares a queue that does not exist yet. An existing queue is used as it is. */
+/** How a server declares a queue that does not exist yet. */
 export interface QueueOptions {
   /** The name of the queue that holds the requests: 1 to 255 bytes, not starting with `amq.`. */
   readonly queue: string;
   /**
    * How the server declares the queue if it does not exist yet. An existing
-   * queue is used as it is.
+   * queue is used unchanged.
    *
    * @default {"quorum"}
    */
@@ -83,11 +83,11 @@ export interface QueueOptions {
   readonly deadLetterRoutingKey?: string | undefined;
 }
 
-/** What {@linkcode procedure} takes. */
+/** Options of {@linkcode procedure}. */
 export interface ProcedureOptions<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap = NoErrors>
   extends QueueOptions, MethodOptions<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors> {}
 
-/** A queue, with all settings. */
+/** A queue with all its settings. */
 export interface QueueSettings {
   /** The name of the queue that holds the requests. */
   readonly queue: string;
@@ -103,10 +103,10 @@ export interface QueueSettings {
   readonly deadLetterRoutingKey: string | undefined;
 }
 
-/** One remote function, defined once and used on both sides; made by {@linkcode procedure}, or a method of a service. */
+/** One remote function, for both sides; created by {@linkcode procedure}, or a method of a service. */
 export interface Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap = NoErrors>
   extends QueueSettings {
-  /** Its name among the methods of a service; absent where it has the queue for itself. */
+  /** Its name among the methods of a service; absent if it has a queue of its own. */
   readonly method: string | undefined;
   /** Encodes and decodes requests. */
   readonly request: Codec<RequestIn, RequestOut>;
@@ -125,7 +125,7 @@ const QUEUE_TYPES: readonly unknown[] = ["quorum", "classic", "transient"] satis
 const UINT32_MAX = 4_294_967_295;
 
 /**
- * Checks how a queue is declared, and fills in what is absent.
+ * Checks the settings of a queue, and fills in defaults.
  *
  * @param action What is being defined, as in "Cannot define procedure".
  */
@@ -179,14 +179,14 @@ function checkCodec(codec: unknown, name: string, action: string): void {
   checkInteger(maxBytes, `${name}.maxBytes`, action, 1, MAX_BODY_BYTES);
 }
 
-/** What a method has besides its queue and name. */
+/** The settings of a method, besides its queue and name. */
 export type MethodSettings<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap> = Omit<
   Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors>,
   keyof QueueSettings | "method"
 >;
 
 /**
- * Checks a method, and fills in what is absent.
+ * Checks the settings of a method, and fills in defaults.
  *
  * @param action What is being defined, as in "Cannot define procedure".
  */
@@ -204,7 +204,7 @@ export function methodSettings<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors 
   const errors = options.errors ?? {} as Errors;
   for (const [code, codec] of Object.entries(errors)) {
     if (!isRpcCode(code)) {
-      throw new TypeError(`Cannot ${action}: 'errors' has "${code}", which is no code of an RpcError`);
+      throw new TypeError(`Cannot ${action}: 'errors' has "${code}", which is not a code of an RpcError`);
     }
     checkCodec(codec, `errors.${code}`, action);
     if (codec?.contentType !== "application/json") {

@@ -10,7 +10,7 @@ import {
   queueSettings,
 } from "./procedure.ts";
 
-/** One method of a service; made by {@linkcode method}. */
+/** One method of a service; created by {@linkcode method}. */
 export interface Method<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap = NoErrors> {
   /** Encodes and decodes requests. */
   readonly request: Codec<RequestIn, RequestOut>;
@@ -24,31 +24,31 @@ export interface Method<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends
   readonly maxDeliveries: number;
 }
 
-/** A method of whatever types. */
+/** A method of any types. */
 export type AnyMethod = Method<never, unknown, never, unknown, ErrorMap>;
 
 /** The methods of a service, by name. */
 export type Methods = Readonly<Record<string, AnyMethod>>;
 
-/** A method as the procedure that a client calls. */
+/** The type of the procedure that a client calls for a method. */
 export type ProcedureOf<Of> = Of extends
   Method<infer RequestIn, infer RequestOut, infer ReplyIn, infer ReplyOut, infer Errors>
   ? Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors>
   : never;
 
-/** What {@linkcode service} takes. */
+/** Options of {@linkcode service}. */
 export interface ServiceOptions<Of extends Methods> extends QueueOptions {
-  /** The methods by name; a name has 1 to 64 letters, digits, `_`, `-`, `.` or `/`. */
+  /** The methods by name; a name has 1 to 64 characters: ASCII letters, digits, `_`, `-`, `.` or `/`. */
   readonly methods: Of;
-  /** The method of requests that name none, such as those of the tutorial's clients; refused if absent. */
+  /** The method for requests that name none, such as those of plain clients; if absent, such requests are refused. */
   readonly default?: keyof Of & string;
 }
 
-/** Many methods on one queue; made by {@linkcode service}. */
+/** Many methods on one queue; created by {@linkcode service}. */
 export interface Service<Of extends Methods> extends QueueSettings {
   /** The methods, each of which a client can call. */
   readonly methods: { readonly [Name in keyof Of]: ProcedureOf<Of[Name]> };
-  /** The method of requests that name none. */
+  /** The method for requests that name none. */
   readonly default: string | undefined;
 }
 
@@ -57,7 +57,7 @@ const NAME = /^[A-Za-z0-9_./-]{1,64}$/;
 /**
  * Defines one method of a service: how its requests and replies are encoded and checked, and its errors.
  *
- * @param options Codecs, and what happens when a request's fate is not known.
+ * @param options Codecs, errors, and whether a request may run more than once.
  * @returns The method, for {@linkcode service}.
  * @throws {TypeError} If an option has the wrong type.
  * @throws {RangeError} If an option is out of its bounds.
@@ -69,8 +69,8 @@ export function method<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends 
 }
 
 /**
- * Defines a service: many methods on one queue, served by one consumer with one prefetch. The method travels as the
- * message's `type`.
+ * Defines a service: many methods on one queue, served by one consumer with one prefetch. A request has its method as
+ * the message's `type`.
  *
  * @param options Queue and methods.
  * @returns The service, for `RpcServer.serve` and `RpcClient.of`.

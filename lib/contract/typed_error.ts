@@ -2,10 +2,10 @@ import type { Codec } from "./codec.ts";
 import { type RpcCode, RpcError } from "./errors.ts";
 import type { ErrorMap } from "./procedure.ts";
 
-/** What a handler gives as details. */
+/** The type of the details that a handler passes. */
 export type DetailsIn<Of> = Of extends Codec<infer In, unknown> ? In : never;
 
-/** What a caller gets as details. */
+/** The type of the details that a caller gets. */
 export type DetailsOut<Of> = Of extends Codec<never, infer Out> ? Out : never;
 
 /** An error whose details have the type that its code was declared with. */
@@ -14,17 +14,17 @@ export type TypedRpcError<Errors extends ErrorMap> =
     [Code in keyof Errors & RpcCode]: RpcError & {
       /** What went wrong. */
       readonly code: Code;
-      /** More about it, validated. */
+      /** More about the error, validated. */
       readonly details: DetailsOut<Errors[Code]>;
     };
   }[keyof Errors & RpcCode]
   | (RpcError & { readonly code: Exclude<RpcCode, keyof Errors> });
 
-/** Whether an error is one of this library. */
+/** Whether an error is an `RpcError`. */
 export function isRpcError(error: unknown): error is RpcError;
 /**
- * Whether an error is one of this library, as a call of the procedure gives it: by its code, its details have their
- * type.
+ * Whether an error is an `RpcError` that a call of the procedure rejected with: the code then determines the type of the
+ * details.
  *
  * @example
  * ```ts
@@ -49,15 +49,15 @@ export function isRpcError(error: unknown): error is RpcError {
 const encoder = new TextEncoder();
 
 /**
- * Checks the details of an error that was declared.
+ * Checks the details of a declared error.
  *
  * @returns The error with the details as their codec decodes them; the same error if its code is not declared.
- * @throws {RpcError} If the details are not what was declared.
+ * @throws {RpcError} If the codec refuses the details.
  */
 export function decodeDetails(errors: ErrorMap, error: RpcError): RpcError | Promise<RpcError> {
   const codec = Object.hasOwn(errors, error.code) ? errors[error.code] : undefined;
   if (codec === undefined) return error;
-  // Undefined has no JSON: a codec of its own says what it makes of that.
+  // Undefined has no JSON form, so the codec gets null.
   const details = codec.decode(encoder.encode(JSON.stringify(error.details) ?? "null"));
   return details instanceof Promise ? details.then((out) => withDetails(error, out)) : withDetails(error, details);
 }

@@ -9,7 +9,7 @@ export class AckBatcher {
   /** Deliveries that have not ended, lowest tag first. */
   readonly #open = new Set<number>();
   #turn: number[] = [];
-  /** How many deliveries the broker has not been told of. */
+  /** How many deliveries are neither acknowledged nor rejected yet. */
   #unsettled = 0;
   #held = false;
   #whenUnsettled: { readonly count: number; readonly notify: () => void } | undefined;
@@ -19,7 +19,7 @@ export class AckBatcher {
     this.#channel = channel;
   }
 
-  /** Notes a delivery; tags rise. */
+  /** Records a delivery; each tag is larger than the one before. */
   delivered(deliveryTag: number): void {
     this.#lastTag = deliveryTag;
     this.#open.add(deliveryTag);
@@ -27,7 +27,7 @@ export class AckBatcher {
     if (this.#whenUnsettled !== undefined && this.#unsettled >= this.#whenUnsettled.count) this.#whenUnsettled.notify();
   }
 
-  /** Keeps acks back until `release`; resolves when so many deliveries are unsettled that the broker sends no more. */
+  /** Delays acks until `release`; resolves when `prefetch` deliveries are unsettled: the broker then sends no more. */
   hold(prefetch: number): Promise<void> {
     this.#held = true;
     return new Promise((notify) => {
@@ -36,7 +36,7 @@ export class AckBatcher {
     });
   }
 
-  /** Sends the acks that were kept back, and all later ones. */
+  /** Sends the delayed acks, and delays no later ones. */
   release(): void {
     this.#held = false;
     this.flush();
@@ -69,7 +69,7 @@ export class AckBatcher {
     if (turn.length === 0 || this.#held) return;
     this.#turn = [];
     this.#unsettled -= turn.length;
-    // All deliveries below the first open one have ended.
+    // Tags below the first open one share one ack; finished tags above one that is still open need one each.
     const [firstOpen = this.#lastTag + 1] = this.#open;
     let multiple = 0;
     for (const tag of turn) {

@@ -1,9 +1,9 @@
 import type { ByteString } from "../wire/byte_string.ts";
 import type { Cancel } from "../wire/control_message.ts";
 
-/** How many cancels are remembered, at the most; beyond half of it the older half is forgotten first. */
+/** At most this many cancels are remembered; when there are more, the older half is forgotten. */
 export const MAX_REMEMBERED = 100_000;
-/** For how long a cancel is remembered, at the most, in ms: calls that wait longer than that in a queue are run. */
+/** How long a cancel is remembered at most, in ms: a canceled request that waits in the queue for longer is run. */
 export const MAX_REMEMBER_MS = 600_000;
 
 function keyOf(queue: ByteString, id: ByteString): string {
@@ -11,8 +11,8 @@ function keyOf(queue: ByteString, id: ByteString): string {
 }
 
 /**
- * Remembers which calls were taken back, for cancels that overtake their request. Two generations take turns, so that
- * neither adding nor forgetting takes longer the more there is.
+ * Remembers canceled calls, for cancels that arrive before their request. There are two generations, and the older one is
+ * dropped as a whole, so that adding and forgetting take constant time.
  */
 export class CancelRegistry {
   /** Until when each is remembered, on the clock of `performance.now()`. */
@@ -32,7 +32,7 @@ export class CancelRegistry {
     this.#young.set(keyOf(queue, id), now + Math.min(rememberMs, MAX_REMEMBER_MS));
   }
 
-  /** Whether a call was taken back. */
+  /** Whether a call was canceled. */
   has(queue: ByteString, id: ByteString): boolean {
     if (this.#young.size === 0 && this.#old.size === 0) return false;
     const key = keyOf(queue, id);

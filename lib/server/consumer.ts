@@ -16,28 +16,28 @@ import { RequestRunner, type RunnerHost, type Settlement } from "./request_runne
 import { type Served, unimplemented } from "./served.ts";
 import type { ServerEvent } from "./server_event.ts";
 
-/** What a consumer needs of its server. */
+/** What a consumer needs from its server. */
 export interface ConsumerHost extends ContextHost {
   readonly connection: Connection;
   readonly replies: ReplyPublisher;
   readonly directReplies: DirectReplyPublisher;
   /** Whether replies may go to this address. */
   acceptsReplyTo(name: ByteString): boolean | Promise<boolean>;
-  /** Whether the caller has taken this call back. */
+  /** Whether the caller has canceled this call. */
   isCanceled(queue: string, id: ByteString): boolean;
   /** The earliest time at which what is read now may have arrived. */
   arrivedAfter(): number;
   readonly interceptors: readonly Interceptor[];
-  /** Whether somebody wants to know of every request. */
+  /** Whether `handled` is emitted at the end of every request. */
   readonly listens: boolean;
-  /** Runs what a request does in an asynchronous context of its own. */
+  /** Calls `run` in the asynchronous context in which the server was created. */
   isolate(run: () => void): void;
   emit(event: ServerEvent): void;
 }
 
-/** How long a deleted queue stays away, in ms, so that clients that publish receive basic.return and learn of the loss. */
+/** Delay before a deleted queue is declared again, in ms, so that publishers receive basic.return. */
 const ABSENCE_MS = 100;
-/** How long a consumer is kept until the broker has no more to send, at the most, in ms. */
+/** How long `stop` waits at most until the broker may send no more requests, in ms. */
 const CANCEL_PATIENCE_MS = 250;
 
 /** Consumes the queue of one procedure or service over one channel. */
@@ -45,10 +45,10 @@ export class Consumer {
   readonly #served: Served;
   readonly #runners: ReadonlyMap<string | undefined, RequestRunner>;
   readonly #host: ConsumerHost;
-  /** Whether one of its procedures may run a request once only. */
+  /** Whether one of its procedures is at-most-once. */
   readonly #atMostOnce: boolean;
   readonly #running = new Set<RunningRequest>();
-  /** Those with a correlation id; of several with one id, the last, which leads to the others. */
+  /** Those with a correlation id; of several with the same id the last, whose `sameId` is the one before. */
   readonly #byId = new Map<ByteString, RunningRequest>();
   #arrived: RunningRequest[] = [];
   #kept: KeptChannel | undefined;
@@ -56,9 +56,9 @@ export class Consumer {
   #consumerTag: string | undefined;
   #stopped = false;
   #prefetch = 0;
-  /** Whether the queue was deleted, or at least its consumer ended. */
+  /** Whether the broker has ended the consumer, for example because the queue was deleted. */
   #deleted = false;
-  /** Whether it was reported that the queue is used unchanged. */
+  /** Whether `adopted_queue` was emitted. */
   #adopted = false;
   #idle: (() => void)[] = [];
 
@@ -111,31 +111,31 @@ export class Consumer {
           consumerCanceled: () => this.#consumerCanceled(channel),
         });
         const consumerTag = this.#consumerTag = await channel.consume(this.queue);
-        // It may have been stopped meanwhile, when there was nothing to cancel yet.
+        // `stop` may have been called meanwhile, before there was a consumer to cancel.
         if (this.#stopped) await channel.cancel(consumerTag);
       },
     });
   }
 
-  /** Lets its channel go; nothing may be accepted any more. */
+  /** Closes its channel, after {@linkcode Consumer.stop}. */
   async close(): Promise<void> {
     this.flush();
     await this.#kept?.close();
   }
 
-  /** Takes no more requests. */
+  /** Stops consuming. */
   async stop(): Promise<void> {
     this.#stopped = true;
     const acks = this.#acks;
     if (this.#consumerTag === undefined || acks === undefined) return;
-    // What is on its way when a consumer is canceled comes back as redelivered, which these may not be.
+    // Requests in transit when the consumer is canceled are redelivered, and at-most-once requests would then not run.
     if (this.#atMostOnce) {
       await settlesWithin(acks.hold(this.#prefetch), CANCEL_PATIENCE_MS);
     }
     try {
       await this.#kept?.current?.cancel(this.#consumerTag);
     } catch {
-      // The channel is gone, and the consumer with it.
+      // The channel is closed, and so the consumer is gone.
     }
     acks.release();
   }
@@ -146,17 +146,17 @@ export class Consumer {
     this.flush();
   }
 
-  /** Acknowledges what has ended, at once. */
+  /** Acknowledges finished requests at once. */
   flush(): void {
     this.#acks?.flush();
   }
 
-  /** Tells every handler to stop. */
+  /** Aborts the signal of every handler. */
   abort(reason: RpcError): void {
     for (const running of this.#running) running.abort(reason);
   }
 
-  /** Tells the handlers of one call to stop. */
+  /** Aborts the signals of the handlers of one call. */
   cancel(id: ByteString, reason: RpcError): void {
     for (let running = this.#byId.get(id); running !== undefined; running = running.sameId) running.abort(reason);
   }
@@ -204,13 +204,13 @@ export class Consumer {
       ? malformed
       : replyTo === ""
       ? "it has no reply_to"
-      : `its reply_to "${fromByteString(replyTo)}" is no queue that a caller has for itself; the server's 'replyTo' ` +
-        "option can allow it";
+      : `its reply_to "${fromByteString(replyTo)}" is neither named by the broker nor exclusive; allow it with the ` +
+        "server's 'replyTo' option";
     acks.reject(deliveryTag, false);
     this.#host.emit({ type: "rejected_request", queue: this.queue, reason });
   }
 
-  /** All of one read are noted before the first is run, so that a handler that blocks does not hide their age. */
+  /** Requests of one socket read are all recorded before the first one runs: a blocking handler must not hide their age. */
   #start(running: RunningRequest): void {
     if (this.#arrived.push(running) === 1) queueMicrotask(() => this.#startArrived());
   }
@@ -226,7 +226,7 @@ export class Consumer {
     running.method = method;
     const runner = this.#runners.get(method);
     if (runner !== undefined) runner.run(running);
-    // Any of them can refuse what none of them does.
+    // The runner of any method can send the refusal.
     else for (const [, any] of this.#runners) return any.refuse(running, unimplemented(this.#served, method));
   }
 
@@ -239,7 +239,7 @@ export class Consumer {
     const { acks, delivery: { deliveryTag } } = running;
     if (settlement === "ack") acks.ack(deliveryTag);
     else if (settlement === "ack now") acks.ackNow(deliveryTag);
-    // Rejected, it goes to the dead-letter exchange where there is one.
+    // A rejected request goes to the dead-letter exchange if there is one.
     else if (settlement !== "leave") acks.reject(deliveryTag, settlement === "requeue");
     this.#forget(running);
   }

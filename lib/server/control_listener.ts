@@ -24,7 +24,7 @@ export class ControlListener {
     this.#canceled = canceled;
   }
 
-  /** Receives what is sent about a queue from now on. */
+  /** Receives the control messages of a queue from now on. */
   async add(queue: string): Promise<void> {
     this.#opening ??= this.#open().catch((error) => {
       this.#opening = undefined;
@@ -34,15 +34,15 @@ export class ControlListener {
     try {
       await this.#bind?.(queue);
     } catch (error) {
-      // A channel that is lost meanwhile binds all queues when it is back.
+      // If the channel is lost meanwhile, the next one binds all queues.
       const refusal = toRpcError(error, `listen for cancels of "${queue}"`);
       if (refusal.code !== "unavailable") throw refusal;
     }
   }
 
-  /** Receives nothing about a queue any more. */
+  /** Receives no more control messages of a queue. */
   async remove(queue: string): Promise<void> {
-    // A channel that is lost meanwhile binds only what is still served.
+    // If the channel is lost meanwhile, the next one binds only the queues that are still served.
     await this.#unbind?.(queue).catch(() => {});
   }
 

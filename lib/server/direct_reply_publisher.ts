@@ -8,14 +8,14 @@ import type { Reply } from "./reply_publisher.ts";
 
 /** How many callers are remembered as safe to answer. */
 const MAX_PROVEN = 10_000;
-/** How many replies wait for a connection at the most; beyond it the oldest is dropped. */
+/** At most this many replies wait for a connection; when there are more, the oldest is dropped. */
 const MAX_WAITING = 10_000;
 
 /** One connection for replies to direct addresses. */
 class Lane {
   readonly #open: (signal: AbortSignal) => Promise<Connection>;
   readonly #closing = new AbortController();
-  /** How many replies may be under way at once. */
+  /** How many replies may be unconfirmed at once. */
   readonly #window: number;
   readonly #settled: (reply: Reply, confirmed: boolean) => void;
   readonly #waiting = new Set<Reply>();
@@ -35,7 +35,7 @@ class Lane {
     this.#settled = settled;
     this.#confirms = new PublisherConfirms((reply, refused) => {
       this.#underWay--;
-      this.#end(reply, refused ? "the broker did not take it" : undefined);
+      this.#end(reply, refused ? "the broker refused it" : undefined);
       this.flush();
     });
   }
@@ -48,7 +48,7 @@ class Lane {
     this.flush();
   }
 
-  /** Sends what waits, as far as it may be sent. */
+  /** Sends the replies that wait, as far as possible. */
   flush(): void {
     for (const reply of this.#waiting) {
       const channel = this.#channel;
@@ -58,7 +58,7 @@ class Lane {
     }
   }
 
-  /** Drops what is not confirmed. */
+  /** Drops the replies that are not confirmed. */
   abandon(): void {
     for (const reply of [...this.#waiting, ...this.#confirms.takeAll()]) this.#drop(reply, "the server is closing");
   }
@@ -84,7 +84,7 @@ class Lane {
         lost: (error) => {
           this.#channel = undefined;
           this.#underWay = 0;
-          // Never again: one of them may have made the broker close the connection.
+          // Not sent again: one of them may have made the broker close the connection.
           for (const reply of this.#confirms.takeAll()) this.#end(reply, error.message);
         },
       });
@@ -100,7 +100,7 @@ class Lane {
     try {
       channel.publish(replyMessage(reply));
     } catch (error) {
-      // The channel has just closed and does not know it yet: the next one takes it.
+      // The channel has just closed: the next one sends it.
       if (isChannelClosed(error)) this.#channel = undefined;
       else this.#drop(reply, String(error));
       return;
@@ -123,8 +123,9 @@ class Lane {
 
 /**
  * Sends replies to direct addresses (https://www.rabbitmq.com/docs/direct-reply-to): at most once, over connections of
- * their own, since an address of a node that is not there makes RabbitMQ before 4.3 close the connection. A caller that
- * was never answered is answered alone, so that its address can only hurt its own reply.
+ * their own, because RabbitMQ before 4.3 closes the connection if the address names a node that is not there. Callers
+ * without a confirmed reply so far get theirs one at a time over a second connection, so that a bad address can cost
+ * only its own reply.
  */
 export class DirectReplyPublisher {
   readonly #lane: Lane;
@@ -133,7 +134,7 @@ export class DirectReplyPublisher {
   readonly #underWay = new Set<Reply>();
   #idle: (() => void)[] = [];
 
-  /** @param open Opens a connection for replies; it is opened when it is needed first. */
+  /** @param open Opens a connection for replies; called when the first reply needs it. */
   constructor(open: (flush: () => void, signal: AbortSignal) => Promise<Connection>) {
     const settled = (reply: Reply, confirmed: boolean): void => this.#settled(reply, confirmed);
     const lane = this.#lane = new Lane((signal) => open(() => lane.flush(), signal), Infinity, settled);
@@ -148,12 +149,12 @@ export class DirectReplyPublisher {
     else this.#trial.send(reply);
   }
 
-  /** Resolves when no reply is on its way. */
+  /** Resolves when all replies are confirmed or dropped. */
   idle(): Promise<void> {
     return this.#underWay.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  /** Gives up on what is on its way. */
+  /** Drops the replies that are not confirmed. */
   abandon(): void {
     this.#lane.abandon();
     this.#trial.abandon();

@@ -5,7 +5,7 @@ import { queueArguments, type QueueSettings } from "../contract/procedure.ts";
 /**
  * Declares a queue; an existing queue is used unchanged, whatever its arguments.
  *
- * @returns In what the existing queue differs, if it does.
+ * @returns How the existing queue differs, if it does.
  * @throws {RpcError} If there is no such queue and it cannot be declared.
  */
 export async function declareQueue(connection: Connection, settings: QueueSettings): Promise<string | undefined> {

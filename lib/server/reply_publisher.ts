@@ -13,14 +13,14 @@ import { replyMessage, type ReplyParts } from "../wire/reply_message.ts";
 import { keyOf, SuspectReplies } from "./suspect_replies.ts";
 
 /**
- * How a reply ended: taken by the broker, sent back because the caller has left, given up for the reason given, or given
- * up because it cost a connection twice.
+ * How a reply ended: confirmed by the broker; returned, because the caller has left; dropped, for the reason given; or
+ * harmful: dropped because the connection was lost twice while it was sent.
  */
 export type ReplyFate = "confirmed" | "returned" | "dropped" | "harmful";
 
 /** A reply to send. */
 export interface Reply extends ReplyParts {
-  /** Until when it is worth sending, on the clock of `performance.now()`. */
+  /** When it is not worth sending any more, on the clock of `performance.now()`. */
   readonly deadline: number;
   /** Called once with how it ended. */
   readonly done: (fate: ReplyFate, why: string) => void;
@@ -31,7 +31,7 @@ interface Sending {
   attempts: number;
   /** Whether it is written and neither confirmed nor lost. */
   written: boolean;
-  /** Whether a connection or channel was lost while it was under way. */
+  /** Whether a connection or channel was lost before it was confirmed. */
   suspect: boolean;
   /** Why it is not confirmed yet. */
   why: string;
@@ -43,22 +43,22 @@ const RETRY = { min: 20, max: 1_000 };
 const MAX_LOSSES = 2;
 
 /**
- * Publishes replies until the broker has confirmed each, over whatever
- * happens to the channel, until the deadline of its caller.
+ * Publishes each reply, again after lost channels, until the broker has confirmed
+ * it or its caller's deadline has passed.
  */
 export class ReplyPublisher {
   readonly #connection: Connection;
   readonly #isolated: IsolatedPublisher;
-  /** Not confirmed yet, whether written or not. */
+  /** All that are not confirmed yet, written or not. */
   readonly #open = new Set<Sending>();
   readonly #confirms = new PublisherConfirms<Sending>((sending, refused) => {
     this.#settle(sending, refused ? "nacked" : this.#wasReturned(sending) ? "returned" : "confirmed");
   });
-  /** How many replies of an address and correlation id were returned; the broker confirms them right afterwards. */
+  /** How many replies of one address and correlation id were returned; the broker confirms them right afterwards. */
   readonly #returns = new Map<string, number>();
   readonly #suspects = new SuspectReplies();
   #kept: KeptChannel | undefined;
-  /** The largest body that the broker takes, in bytes, as far as it is known. */
+  /** The largest body that the broker accepts, in bytes, as far as it is known. */
   #maxSize = Infinity;
   #idle: (() => void)[] = [];
 
@@ -67,7 +67,7 @@ export class ReplyPublisher {
     this.#isolated = new IsolatedPublisher(connection, "publish a reply");
   }
 
-  /** Opens the channel that replies are published on. */
+  /** Opens the channel for replies. */
   static async open(connection: Connection, patience: number = CONNECT_TIMEOUT_MS): Promise<ReplyPublisher> {
     const replies = new ReplyPublisher(connection);
     replies.#kept = await connection.keep({
@@ -86,7 +86,7 @@ export class ReplyPublisher {
     return replies;
   }
 
-  /** Sends a reply, now or when there is a channel that may be written to. */
+  /** Sends a reply, now or as soon as there is a channel that may be written to. */
   send(reply: Reply): void {
     const sending: Sending = {
       reply,
@@ -100,7 +100,7 @@ export class ReplyPublisher {
     this.#sendNow(sending);
   }
 
-  /** Sends what waits, after a loss or an alarm; finished work is never given back. */
+  /** Sends the replies that wait, after a loss or an alarm; a finished request is never requeued. */
   flush(): void {
     if (this.#writable() === undefined) return;
     for (const sending of Array.from(this.#open)) {
@@ -108,12 +108,12 @@ export class ReplyPublisher {
     }
   }
 
-  /** Resolves when no reply is on its way. */
+  /** Resolves when all replies are confirmed or dropped. */
   idle(): Promise<void> {
     return this.#open.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
   }
 
-  /** Gives up on what is on its way. */
+  /** Drops the replies that are not confirmed. */
   abandon(): void {
     for (const sending of Array.from(this.#open)) this.#end(sending, "dropped");
   }
@@ -146,7 +146,7 @@ export class ReplyPublisher {
     try {
       channel.publish(this.#message(sending));
     } catch (error) {
-      // A channel that has just closed leaves it to the next one; anything else would come again.
+      // The channel has just closed: the next one sends it. Any other error would be thrown again.
       if (isChannelClosed(error)) return;
       sending.why = String(error);
       this.#end(sending, "dropped");
@@ -156,7 +156,7 @@ export class ReplyPublisher {
     this.#confirms.add(sending);
   }
 
-  /** Sends a suspect where it can harm no other reply. */
+  /** Sends a suspect reply on a channel of its own, where no other reply is lost with it. */
   async #publishAlone(sending: Sending): Promise<void> {
     sending.attempts++;
     sending.written = true;
@@ -182,10 +182,10 @@ export class ReplyPublisher {
 
   #message({ reply }: Sending): Publish {
     if (reply.body.length <= this.#maxSize) return replyMessage(reply);
-    return replyMessage(tooLarge(reply, `the broker takes ${this.#maxSize} bytes`));
+    return replyMessage(tooLarge(reply, `it accepts at most ${this.#maxSize}`));
   }
 
-  /** What the broker refuses by closing the channel is told to the caller instead. */
+  /** Sends an error instead of a reply that made the broker close the channel. */
   #refuse(sending: Sending, why: string): void {
     if (sending.reply.isError) {
       this.#end(sending, "dropped");
@@ -195,7 +195,7 @@ export class ReplyPublisher {
     this.#sendAgain(sending);
   }
 
-  /** What was under way may have been the cause: it is sent again where it can harm no other reply. */
+  /** Any unconfirmed reply may have been the cause: each is sent again on a channel of its own. */
   #lose(error: RpcError): void {
     this.#maxSize = messageSizeLimit(error) ?? this.#maxSize;
     this.#returns.clear();
@@ -227,7 +227,7 @@ export class ReplyPublisher {
     sending.written = false;
     this.#suspects.delete(sending.reply);
     if (fate === "nacked") {
-      sending.why = "the broker did not take it, the reply queue may be full";
+      sending.why = "the broker refused it, the reply queue may be full";
       this.#retry(sending);
     } else {
       this.#end(sending, fate);

@@ -4,11 +4,11 @@ import { RpcError } from "../contract/errors.ts";
 import { type ByteString, fromByteString, toByteString } from "../wire/byte_string.ts";
 import { isDirect } from "../wire/reply_address.ts";
 
-/** How many questions are open at the broker at once. */
+/** How many questions are sent to the broker at once. */
 const MAX_OPEN = 16;
-/** How many answers are remembered, at the most. */
+/** At most this many answers are remembered. */
 const MAX_REMEMBERED = 10_000;
-/** How long it counts that a queue is exclusive, in ms. */
+/** How long the answer is used that a queue is exclusive, in ms. */
 const REMEMBER_MS = 60_000;
 /** How long it counts that one is not, in ms: a caller that reconnects declares its queue again. */
 const REMEMBER_REFUSAL_MS = 1_000;
@@ -33,7 +33,7 @@ export class ReplyQueueProbe {
     this.#connection = connection;
   }
 
-  /** Whether a queue is exclusive to another connection, so that answering there gives nobody access to it. */
+  /** Whether a queue is exclusive to another connection: then it is a caller's own, not a shared one. */
   isExclusive(name: ByteString): boolean | Promise<boolean> {
     if (!isText(name)) return false;
     const known = this.#answers.get(name);
@@ -48,7 +48,7 @@ export class ReplyQueueProbe {
 
   /** Whether a queue is still there; true if the broker cannot be asked. */
   async isAlive(name: ByteString): Promise<boolean> {
-    // The broker answers a question about some direct addresses by closing the connection.
+    // Asking about some direct addresses makes the broker close the connection.
     if (isDirect(name) || !isText(name)) return true;
     const error = await this.#ask(name);
     return !(error instanceof RpcError && error.code === "not_found");
@@ -57,7 +57,7 @@ export class ReplyQueueProbe {
   async #askExclusive(name: ByteString): Promise<boolean> {
     const error = await this.#ask(name);
     const exclusive = isExclusiveElsewhere(error);
-    // A broker that cannot be asked now may say something else later.
+    // Not remembered: the broker could not be asked.
     if (error instanceof RpcError && error.code === "unavailable") return false;
     const [oldest] = this.#answers.keys();
     if (oldest !== undefined && this.#answers.size >= MAX_REMEMBERED) this.#answers.delete(oldest);
@@ -66,12 +66,12 @@ export class ReplyQueueProbe {
     return exclusive;
   }
 
-  /** Gives why a queue cannot be used from here; undefined if it can. */
+  /** Returns the broker's refusal of a passive declare; undefined if it has none. */
   async #ask(name: ByteString): Promise<unknown> {
     if (this.#open >= MAX_OPEN) await new Promise<void>((resolve) => this.#turns.push(resolve));
     this.#open++;
     try {
-      await this.#connection.borrow("ask for a reply queue", (channel) => channel.checkQueue(fromByteString(name)));
+      await this.#connection.borrow("check a reply queue", (channel) => channel.checkQueue(fromByteString(name)));
       return undefined;
     } catch (error) {
       return error;

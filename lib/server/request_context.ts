@@ -9,32 +9,32 @@ import type { Delivery } from "../wire/message.ts";
 import { readStringHeaders } from "../wire/string_headers.ts";
 import { messageIdOf, type RequestMeta } from "../wire/request_message.ts";
 
-/** Why a handler's signal aborts when its caller has stopped waiting. */
+/** The reason of a signal that is aborted at the deadline. */
 export function deadlineError(): RpcError {
   return new RpcError("deadline_exceeded", "The caller's deadline has passed");
 }
 
-/** What a request's context needs of its server. */
+/** What a request's context needs from its server. */
 export interface ContextHost {
-  /** Which headers go along with nested calls. */
+  /** The names of the headers that nested calls send too. */
   readonly propagate: readonly string[];
   callerAlive(replyTo: ByteString): Promise<boolean>;
 }
 
-/** One request that has been delivered and not been answered. */
+/** One request that is delivered and not answered yet. */
 export class RunningRequest implements RequestContext<ErrorMap> {
   readonly delivery: Delivery;
   readonly meta: RequestMeta;
   readonly acks: AckBatcher;
   /** When its caller stops waiting, at the latest, on the clock of `performance.now()`. */
   readonly endsAt: number;
-  /** Earlier than `endsAt` by as long as this process may have been stalled before it read the request. */
+  /** Earlier than `endsAt` by the time that this process may have been stalled before it read the request. */
   readonly endsAtTheEarliest: number;
   /** Whether its handler was started. */
   executed = false;
   /** Whether it was delivered too often to be run again. */
   poisonous = false;
-  /** Another request with the same correlation id, which was delivered before this one. */
+  /** The request with the same correlation id that was delivered before this one. */
   sameId: RunningRequest | undefined;
   /** When it arrived, on the clock of `performance.now()`. */
   readonly arrivedAt: number = performance.now();
@@ -74,7 +74,7 @@ export class RunningRequest implements RequestContext<ErrorMap> {
       this.#controller = new AbortController();
       if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
       else if (this.endsAt !== Infinity && !this.#ended) {
-        // A timer drops the fraction, but nobody is to be told early.
+        // Rounded up: a timer drops the fraction, and would abort the signal too early.
         const left = Math.min(Math.max(0, Math.ceil(this.endsAt - performance.now())), MAX_TIMEOUT_MS);
         this.#timer = setTimeout(() => {
           this.abort(deadlineError());
@@ -129,7 +129,7 @@ export class RunningRequest implements RequestContext<ErrorMap> {
     return () => this.#host.callerAlive(this.meta.replyTo);
   }
 
-  /** Tells the handler to stop. */
+  /** Aborts the handler's signal. */
   abort(reason: RpcError): void {
     if (this.#ended || this.#aborted !== undefined) return;
     this.#aborted = reason;
@@ -137,7 +137,7 @@ export class RunningRequest implements RequestContext<ErrorMap> {
     this.#controller?.abort(reason);
   }
 
-  /** The handler has ended: nothing is left to stop. */
+  /** Ends the request: its signal is not aborted any more. */
   end(): void {
     this.#ended = true;
     clearTimeout(this.#timer);

@@ -15,36 +15,36 @@ import { deadlineError, type RunningRequest } from "./request_context.ts";
 import type { ServerEvent } from "./server_event.ts";
 
 /**
- * Runs one request and gives its result.
+ * Runs one request and returns its result, or a promise of it.
  *
- * @typeParam Context What it is told about its request; interceptors may add to it.
+ * @typeParam Context What it knows about its request; interceptors may add to it.
  */
 export type Handler<Request, Reply, Context = RequestContext> = (
   request: Request,
   context: Context,
 ) => Reply | Promise<Reply>;
 
-/** A procedure of whatever types; its codecs and its handler are used on values of its own alone. */
+/** A procedure of any types; its codecs and its handler are only given values of its own types. */
 export type AnyProcedure = Procedure<never, unknown, unknown, unknown, ErrorMap>;
 
-/** A handler of whatever types. */
+/** A handler of any types. */
 export type AnyHandler = Handler<unknown, unknown, never>;
 
-/** What becomes of a delivery when its request has ended. */
+/** What is done with a delivery when its request has ended; `leave` does nothing. */
 export type Settlement = "ack" | "ack now" | "reject" | "requeue" | "leave";
 
-/** What a runner needs of its server. */
+/** What a runner needs from its server. */
 export interface RunnerHost {
   readonly replies: ReplyPublisher;
   readonly directReplies: DirectReplyPublisher;
   readonly interceptors: readonly Interceptor[];
-  /** Whether the caller has taken this request back. */
+  /** Whether the caller has canceled this request. */
   isCanceled(running: RunningRequest): boolean;
   /** The request has ended; called once for each. */
   settle(running: RunningRequest, settlement: Settlement): void;
-  /** Whether somebody wants to know of every request. */
+  /** Whether `handled` is emitted at the end of every request. */
   readonly listens: boolean;
-  /** Runs what a request does in an asynchronous context of its own. */
+  /** Calls `run` in the asynchronous context in which the server was created. */
   isolate(run: () => void): void;
   emit(event: ServerEvent): void;
 }
@@ -62,9 +62,9 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /**
- * The life of the requests of one procedure or method: refuse or decode, run the handler, reply.
+ * Processes the requests of one procedure or method: refuses or decodes them, runs the handler, replies.
  *
- * No step is an async function: most handlers answer at once, and then nothing waits.
+ * No step is an async function, because most handlers return at once and then no promise is needed.
  */
 export class RequestRunner {
   readonly #procedure: AnyProcedure;
@@ -86,7 +86,7 @@ export class RequestRunner {
     }
   }
 
-  /** Runs a request, whose reply address has been accepted. */
+  /** Runs a request whose reply address is accepted. */
   run(running: RunningRequest): void {
     if (running.whyAborted !== undefined || this.#host.isCanceled(running)) {
       this.#emit("canceled_request", running);
@@ -100,7 +100,7 @@ export class RequestRunner {
     }
   }
 
-  /** Answers a request that is not for a handler. */
+  /** Answers a request that has no handler. */
   refuse(running: RunningRequest, error: RpcError): void {
     this.#finish(running, running.redelivered ? withOutcome(error, "unknown") : error);
   }
@@ -123,7 +123,7 @@ export class RequestRunner {
     }
   }
 
-  /** Why a request that was delivered before is not run again, if it is not. */
+  /** Why a redelivered request is not run again; undefined if it may run. */
   #refusal(running: RunningRequest): RpcError | undefined {
     const { queue, idempotent, maxDeliveries } = this.#procedure;
     let why: string;
@@ -224,9 +224,9 @@ export class RequestRunner {
   }
 
   #throw(running: RunningRequest, error: unknown): void {
-    // Before the handler there were only interceptors, which refuse.
+    // If the handler has not started, an interceptor refused the request.
     const outcome = running.executed ? "executed" : running.redelivered ? "unknown" : "not_executed";
-    // How a nested call ended is not what this handler says to its caller.
+    // The error of a nested call is not an error that this handler has chosen for its caller.
     if (!(error instanceof RpcError) || isCallError(error)) {
       this.#finish(running, this.#internal(running, error, outcome));
       return;
@@ -238,7 +238,7 @@ export class RequestRunner {
       this.#finish(running, this.#internal(running, fault, outcome));
       return;
     }
-    // What was thrown travels, not what its details decode to.
+    // The details are sent as they were thrown, not as the codec decodes them.
     const answer = withOutcome(error, outcome);
     if (!(checked instanceof Promise)) this.#finish(running, answer);
     else {
@@ -256,7 +256,7 @@ export class RequestRunner {
       this.#emit(why === "canceled" ? "canceled_request" : "expired_request", running);
       this.#end(running, "ack", why === "canceled" ? why : "deadline_exceeded");
     } else if (why === "unavailable" && answer instanceof RpcError) {
-      // Stopped by the shutdown: not acknowledged, so another server gets it.
+      // Aborted by the shutdown: not acknowledged, so that another server gets it.
       this.#end(running, "leave", undefined);
     } else {
       this.#reply(running, answer);
@@ -268,15 +268,15 @@ export class RequestRunner {
     const id = crypto.randomUUID();
     const { queue, method } = this.#procedure;
     this.#host.emit({ type: "handler_error", queue, method, messageId, id, error });
-    return new RpcError("internal", `The server failed, its log says why under id ${id}`, { outcome, id });
+    return new RpcError("internal", `The server failed; its log has the reason under id ${id}`, { outcome, id });
   }
 
   #reply(running: RunningRequest, answer: Answer): void {
     const { replyTo, correlationId } = running.meta;
     const isError = answer instanceof RpcError;
     const direct = isDirect(replyTo);
-    // Acknowledged first: what "will not" run must not be redelivered to a server that would run it, and a direct
-    // address that has cost a connection must not be used again.
+    // Acknowledged before it is answered: a request that is refused as `not_executed` must not be redelivered to a server
+    // that runs it, and a reply to a direct address must not be sent twice.
     const refused = isError && answer.outcome === "not_executed";
     const early = direct || refused;
     const code = isError ? answer.code : "ok";
@@ -294,7 +294,7 @@ export class RequestRunner {
     });
   }
 
-  /** What cannot be sent does not hide the error. */
+  /** Invalid headers are left out, so that the error is sent nevertheless. */
   #errorHeaders(running: RunningRequest): HeaderList | undefined {
     try {
       return this.#replyHeaders(running);

@@ -28,13 +28,13 @@ import { StallDetector } from "./stall_detector.ts";
 export interface RpcServerOptions<Interceptors extends readonly Interceptor[] = readonly Interceptor[]>
   extends ConnectOptions {
   /**
-   * What runs around the handler of every request, the first outermost; see {@linkcode Interceptor}.
+   * Functions that run around the handler of every request, the first one outermost; see {@linkcode Interceptor}.
    *
    * @default {[]}
    */
   readonly interceptors?: Interceptors;
   /**
-   * The names of headers that go along with the calls that a handler makes with `{ parent: context }`.
+   * The names of the request headers that calls with `{ parent: context }` send too.
    *
    * @default {[]}
    */
@@ -42,15 +42,15 @@ export interface RpcServerOptions<Interceptors extends readonly Interceptor[] = 
   /**
    * Which queues requests may name as their `reply_to`, besides those that the
    * broker named (`amq.gen-*`, direct reply-to) and the exclusive queues of
-   * other connections, which are always allowed. Whatever it allows, callers
-   * can make the server publish to.
+   * other connections, which are always allowed. Callers can make the server
+   * publish to every queue that it allows.
    *
    * @default {() => false}
    */
   readonly replyTo?: (name: string) => boolean;
   /**
-   * Called with what happens to the connection and to requests. What it throws
-   * is logged and ignored.
+   * Called with the events of the connection and of requests. What it throws is
+   * logged and ignored.
    *
    * @default {logs important events to stderr}
    */
@@ -68,7 +68,7 @@ export interface ServeOptions {
   readonly prefetch?: number;
 }
 
-/** What handles the methods of a service: for each a function, and no other. */
+/** The handlers of a service: one function for each method, and no other. */
 export type Handlers<Of extends Methods, Added extends object = object> = {
   readonly [Name in keyof Of]: Of[Name] extends
     Method<infer _RequestIn, infer RequestOut, infer ReplyIn, infer _ReplyOut, infer Errors>
@@ -78,13 +78,13 @@ export type Handlers<Of extends Methods, Added extends object = object> = {
 
 /** One procedure or service that is being served. */
 export interface Serving extends AsyncDisposable {
-  /** Takes no more requests, and resolves when those in progress are answered; the server goes on with all others. */
+  /** Stops consuming this queue; resolves when its requests in progress are answered. Other queues are still served. */
   stop(): Promise<void>;
 }
 
 /**
  * Serves procedures and services to callers on other computers, over one
- * connection, which it makes again when it is lost.
+ * connection, which it opens again when it is lost.
  *
  * @typeParam Added What its interceptors add to the context of handlers.
  *
@@ -173,7 +173,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     }
   }
 
-  /** How many requests have been taken and not been answered. */
+  /** How many requests have been accepted and not answered yet. */
   get pending(): number {
     let pending = 0;
     for (const consumer of this.#consumers.values()) pending += consumer.size;
@@ -182,17 +182,17 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
 
   /**
    * Serves a procedure: declares its queue, and runs the handler for each
-   * request. What the handler returns is the reply; an `RpcError` that it
-   * throws reaches the caller, anything else reaches it as `internal` with
-   * an id that the `handler_error` event has too.
+   * request. What the handler returns is the reply. If it throws an `RpcError`,
+   * the caller gets that error; if it throws anything else, or the error of a
+   * nested call, the caller gets `internal` with the id of the `handler_error` event.
    *
    * @param procedure What to serve; an existing queue is used as it is.
-   * @param handler Takes the request and its context, gives the result.
+   * @param handler Takes the request and its context, returns the result.
    * @param options How many requests are in progress at once.
-   * @returns When requests are being taken.
-   * @throws {RpcError} `permission_denied` if the queue belongs to somebody
-   *   else, `already_exists` if this server serves it already, or
-   *   `unavailable` if the server is closed.
+   * @returns The serving, when requests are being consumed.
+   * @throws {RpcError} `permission_denied` if the queue is exclusive to another
+   *   connection or the user may not use it, `already_exists` if this server
+   *   already serves it, or `unavailable` if the server is closed.
    * @throws {TypeError | RangeError} If an option is not valid.
    */
   serve<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap>(
@@ -202,13 +202,12 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
   ): Promise<Serving>;
   /**
    * Serves a service: its methods share one queue, one consumer and one
-   * prefetch. A request for a method that is not there is answered with
-   * `unimplemented`.
+   * prefetch. A request for an unknown method is answered with `unimplemented`.
    *
    * @param service What to serve; an existing queue is used as it is.
    * @param handlers A handler for each method, and no other.
    * @param options How many requests are in progress at once.
-   * @returns When requests are being taken.
+   * @returns The serving, when requests are being consumed.
    * @throws {RpcError} As for a procedure.
    * @throws {TypeError | RangeError} If a handler is missing, or an option is not valid.
    */
@@ -230,13 +229,13 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
       throw new RpcError("unavailable", `Cannot serve "${queue}": the server is closed`);
     }
     if (this.#consumers.has(queue)) {
-      const text = `Cannot serve "${queue}": this server serves it already; stop that first, or make it one service`;
+      const text = `Cannot serve "${queue}": this server already serves it; stop that first, or make both one service`;
       throw new RpcError("already_exists", text, { outcome: "not_executed" });
     }
     const consumer = new Consumer(served, this.#host());
     this.#consumers.set(queue, consumer);
     try {
-      // Cancels first: one that comes before its request must be known.
+      // Cancels first, because a cancel may arrive before its request.
       await this.#control.add(queue);
       this.#stalls.start();
       await consumer.start(prefetch);
@@ -259,9 +258,9 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
   }
 
   /**
-   * Serves until the process gets SIGINT or SIGTERM, then closes: answers what
-   * it has taken and disconnects. A second signal ends the process at once,
-   * with exit code 130.
+   * Serves until the process gets SIGINT or SIGTERM, then closes: finishes
+   * accepted requests and disconnects. A second signal exits immediately, with
+   * exit code 130.
    */
   async untilSignal(): Promise<void> {
     await nextSignal();
@@ -271,10 +270,10 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
   }
 
   /**
-   * Takes no more requests, waits for those in progress, their replies and
-   * acks, up to `drainTimeout`, and disconnects. What is not finished then is
-   * told to stop, and given back to the queue. Never rejects; a second call
-   * joins the first.
+   * Stops consuming, waits for the requests in progress, their replies and acks,
+   * up to `drainTimeout`, and disconnects. Then the signals of handlers that are
+   * still running are aborted, and their requests go back to the queue. Never
+   * rejects; when called again, returns the same promise.
    */
   close(): Promise<void> {
     return this.#closing ??= this.#close();
@@ -292,7 +291,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     for (const consumer of consumers) consumer.abort(reason);
     this.#replies.abandon();
     this.#directReplies.abandon();
-    // Before the channels close: finished work is never given back.
+    // Acks finished requests before the channels close, so that they are not requeued.
     for (const consumer of consumers) consumer.flush();
     this.#stalls.stop();
     await Promise.all([this.#connection.close(), this.#directReplies.close()]);
@@ -323,12 +322,12 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
 
   #acceptsReplyTo(name: ByteString): boolean | Promise<boolean> {
     if (isServerNamed(name)) return true;
-    // RabbitMQ before 4.3 closes the connection on which it is asked about such a name.
+    // Not well-formed: RabbitMQ closes a connection that asks about such an address.
     if (isDirect(name)) return false;
     return this.#isAllowed(fromByteString(name)) || this.#probe.isExclusive(name);
   }
 
-  /** What the option throws is logged and ignored: it must not close a channel. */
+  /** What the option throws is logged and ignored, so that it cannot close a channel. */
   #isAllowed(name: string): boolean {
     try {
       return this.#options.replyTo?.(name) === true;
@@ -340,7 +339,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
 
   #cancel(cancel: Cancel): void {
     this.#canceled.add(cancel);
-    const reason = new RpcError("canceled", "The caller has taken the call back");
+    const reason = new RpcError("canceled", "The caller has canceled the call");
     this.#consumers.get(fromByteString(cancel.queue))?.cancel(cancel.id, reason);
   }
 }

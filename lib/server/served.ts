@@ -6,12 +6,12 @@ import type { AnyHandler, AnyProcedure } from "./request_runner.ts";
 /** What is served over one queue. */
 export interface Served {
   readonly queue: QueueSettings;
-  /** What is served, with its handlers; by method, or under no name for a procedure with a queue of its own. */
+  /** The procedures and their handlers, by method; the key is undefined for a procedure with a queue of its own. */
   readonly procedures: ReadonlyMap<
     string | undefined,
     { readonly procedure: AnyProcedure; readonly handler: AnyHandler }
   >;
-  /** The method of requests that name none. */
+  /** The method for requests that name none. */
   readonly default: string | undefined;
   /** Whether the queue is a service's, so that requests name a method. */
   readonly hasMethods: boolean;
@@ -50,10 +50,10 @@ export function servedService(service: Service<Record<never, never>>, handlers: 
   return { queue: service, procedures, default: service.default, hasMethods: true };
 }
 
-/** How much of a stranger's text an error quotes, in UTF-16 code units. */
+/** How much of a peer's text an error quotes, in UTF-16 code units. */
 const QUOTED = 64;
 
-/** What the caller of a method gets that is not there. */
+/** The error for the caller of an unknown method. */
 export function unimplemented({ queue: { queue }, procedures }: Served, method: string | undefined): RpcError {
   const names = Array.from(procedures.keys()).join(", ");
   const what = method === undefined

@@ -3,22 +3,22 @@ import { LogThrottle } from "../connection/log_throttle.ts";
 import { printable, printableError } from "../contract/printable.ts";
 import { type ConnectionEvent, logConnectionEvent } from "../connection/connection_event.ts";
 
-/** What happens to a server, besides its replies. */
+/** The events of a server and its requests. */
 export type ServerEvent =
   | ConnectionEvent
   /** The queue exists with other arguments than asked for, and is used unchanged. */
   | { readonly type: "adopted_queue"; readonly queue: string; readonly reason: string }
   /** The queue was deleted, or the broker ended the consumer; it is declared and consumed again. */
   | { readonly type: "consumer_canceled"; readonly queue: string }
-  /** A request that cannot be answered to anybody: rejected, without requeue. */
+  /** A request without an accepted `reply_to`: it was rejected, without requeue. */
   | { readonly type: "rejected_request"; readonly queue: string; readonly reason: string }
-  /** A request whose caller had stopped waiting before it was started, or before it had ended; it gets no reply. */
+  /** A request whose caller stopped waiting before it was started, or before it ended; it gets no reply. */
   | { readonly type: "expired_request"; readonly queue: string; readonly messageId: string | undefined }
   /** A request that may have expired while this process was stalled: requeued, so that the broker applies the expiration. */
   | { readonly type: "returned_request"; readonly queue: string; readonly messageId: string | undefined }
-  /** A request that its caller took back; its handler was stopped, or not started. */
+  /** A request that its caller canceled; its handler's signal was aborted, or it was not started. */
   | { readonly type: "canceled_request"; readonly queue: string; readonly messageId: string | undefined }
-  /** A request has ended, with `code` and after `duration` ms since it arrived. */
+  /** A request has ended with `code`, `duration` ms after it arrived. */
   | {
     readonly type: "handled";
     readonly queue: string;
@@ -28,7 +28,7 @@ export type ServerEvent =
     readonly duration: number;
     readonly redelivered: boolean;
   }
-  /** A handler threw something else than an `RpcError`; the caller got `internal` and `id`. */
+  /** A handler threw something other than an `RpcError`, or its result is not valid; the caller got `internal`, `id`. */
   | {
     readonly type: "handler_error";
     readonly queue: string;
@@ -39,7 +39,7 @@ export type ServerEvent =
   }
   /** The reply queue was gone: the caller has left. */
   | { readonly type: "caller_left"; readonly queue: string; readonly messageId: string | undefined }
-  /** A reply was given up, for the reason given. */
+  /** A reply was dropped, for the reason given. */
   | {
     readonly type: "reply_dropped";
     readonly queue: string;
@@ -49,7 +49,7 @@ export type ServerEvent =
 
 const log = new LogThrottle();
 
-/** Writes the events that a person should know to stderr. */
+/** Writes important events to stderr. */
 export function logServerEvent(event: ServerEvent): void {
   switch (event.type) {
     case "handler_error":

@@ -1,14 +1,14 @@
 import process from "node:process";
 
-/** The exit code of a process that a signal ends, as shells have it for SIGINT. */
+/** The exit code of a process that is ended by a signal; that of shells for SIGINT. */
 export const INTERRUPTED = 130;
 
-/** A terminal and a task runner may each pass on the same Ctrl-C, within so many ms. */
+/** A terminal and a task runner may each pass on the same Ctrl-C, within this time, in ms. */
 const SAME_SIGNAL_MS = 500;
 
 let first: { readonly name: string; readonly at: number } | undefined;
 
-/** A signal to come. */
+/** A promise of the next signal. */
 export interface ComingSignal extends Promise<void> {
   /** Stops waiting for it. */
   cancel(): void;

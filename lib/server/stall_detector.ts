@@ -1,11 +1,11 @@
 const INTERVAL_MS = 100;
-/** A timer that is later than this, in ms, was held up. */
+/** If the timer is later than this, in ms, the process was stalled. */
 const LATE_MS = 2 * INTERVAL_MS;
-/** For how long after a stall the socket may still give what arrived during it, in ms. */
+/** How long after a stall the socket may still deliver what arrived during it, in ms. */
 const BACKLOG_MS = 100;
 
 /**
- * Notices when this process was stalled, because it was stopped or a handler
+ * Detects when this process was stalled, because it was stopped or a handler
  * blocked it: what it reads right afterwards may have arrived at any time
  * since the stall began.
  */
@@ -15,7 +15,7 @@ export class StallDetector {
   #stallBegan = 0;
   #stallEnded = -Infinity;
 
-  /** Starts watching; it keeps no process alive. */
+  /** Starts watching; does not keep the process alive. */
   start(): void {
     if (this.#timer !== undefined) return;
     this.#lastTick = performance.now();

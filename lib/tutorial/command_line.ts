@@ -7,18 +7,18 @@ import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
 /** Exit codes of the two scripts. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, noBroker: 3, interrupted: 130 } as const;
 
-/** What the user typed cannot be understood; the text says what is wanted. */
+/** The command line is not valid; the message says what is expected. */
 export class UsageError extends Error {
   override name = "UsageError";
 }
 
-/** What the user typed. */
+/** A parsed command line. */
 export interface Args {
   /** The values of the flags that were given. */
   readonly values: Readonly<Record<string, string | undefined>>;
   /** The switches that were given. */
   readonly switches: ReadonlySet<string>;
-  /** All that is no flag, as it was typed. */
+  /** The arguments that are not flags, as they were typed. */
   readonly operands: readonly string[];
 }
 
@@ -43,7 +43,7 @@ export function parseCommandLine(
     boolean: known,
     alias: { h: "help" },
     unknown: (argument: string) => {
-      // parse-args takes "-5" for a flag: it is an operand, and a wrong one.
+      // parse-args takes "-5" for a flag, but it is an operand, which is refused later.
       if (!argument.startsWith("-") || /^-\.?\d/.test(argument)) return true;
       throw new UsageError(`Unknown flag "${argument}": want one of --${[...valued, ...known].join(", --")}`);
     },
@@ -66,7 +66,7 @@ export function parseCommandLine(
  * Reads a duration such as `500ms`, `5s` or `2m`.
  *
  * @returns Milliseconds, from 1 to 2,147,483,647.
- * @throws {UsageError} If it is none.
+ * @throws {UsageError} If it is not a duration, or out of these bounds.
  */
 export function parseDuration(text: string, flag: string): number {
   const [, number, unit] = text.match(/^(\d{1,10})(ms|s|m)$/) ?? [];
@@ -77,7 +77,7 @@ export function parseDuration(text: string, flag: string): number {
 }
 
 /**
- * Runs what only what the user typed can make fail.
+ * Turns a TypeError or RangeError of `check` into a UsageError.
  *
  * @throws {UsageError} Instead of a TypeError or RangeError.
  */
@@ -93,20 +93,20 @@ export function asUsage<T>(check: () => T): T {
 /**
  * The broker's URL: that of the flag, else of the environment, else the default.
  *
- * @throws {UsageError} If it is not an AMQP URL; the text says where it comes from, and holds no password.
+ * @throws {UsageError} If it is not an AMQP URL; the message says where it comes from, without its password.
  */
 export function brokerUrl(flag: string | undefined): string {
   const url = flag ?? (Deno.env.get("AMQP_URL") || DEFAULT_URL);
   const { protocol, host } = URL.canParse(url) ? new URL(url) : { protocol: "", host: "" };
   if (/^amqps?:$/.test(protocol) && host !== "") return url;
-  const found = protocol === "" ? "what is there is no URL" : `got one of ${protocol}//${host}`;
+  const found = protocol === "" ? "its value is not a URL" : `got ${protocol}//${host}`;
   throw new UsageError(
     `Invalid ${flag === undefined ? "AMQP_URL in the environment" : "value for --url"}: ` +
       `want amqp://user:password@host:5672/vhost, or amqps:// for TLS, with special characters percent-encoded; ${found}`,
   );
 }
 
-/** What a person can do where no broker answers on this computer. */
+/** What to do if no broker runs on this computer. */
 function brokerHint(error: RpcError, url: string): string {
   const { hostname, port } = new URL(url);
   const refused = (error.cause as { code?: unknown } | undefined)?.code === "ECONNREFUSED";
@@ -115,7 +115,7 @@ function brokerHint(error: RpcError, url: string): string {
   return `; start one with: deno task broker${at}`;
 }
 
-/** Says why there is no connection, and what to do. */
+/** Prints why there is no connection, and what to do; returns the exit code. */
 export function reportNoBroker(error: unknown, url: string): number {
   if (!(error instanceof RpcError)) throw error;
   console.error(`${error.message}${brokerHint(error, url)}`);
@@ -125,7 +125,7 @@ export function reportNoBroker(error: unknown, url: string): number {
 /** A terminal and the task runner may each pass on the same Ctrl-C. */
 const SAME_SIGNAL_MS = 500;
 
-/** Aborts on the first signal; a second one ends the process at once. */
+/** Returns a signal that is aborted by the first SIGINT or SIGTERM; a second one exits immediately. */
 export function untilSignal(): AbortSignal {
   const controller = new AbortController();
   let first: { readonly name: string; readonly at: number } | undefined;
@@ -141,8 +141,7 @@ export function untilSignal(): AbortSignal {
 }
 
 /**
- * Runs a script: prints help or version where asked, and ends in an exit code
- * that says what happened.
+ * Runs a script: prints help or version if asked to, and sets the exit code.
  */
 export async function runScript(help: string, main: () => Promise<number>, args: () => Args): Promise<void> {
   try {

@@ -4,8 +4,8 @@ import { readHeaders } from "./field_table.ts";
 const NONE: Headers = Object.freeze(Object.create(null));
 
 /**
- * The headers that one side sent to the other: those with a text as their value. RabbitMQ's own (`x-*`) are left out,
- * and so is what goes beyond the bounds; a table that cannot be read counts as none.
+ * Reads the headers whose values are texts. Headers of RabbitMQ (`x-*`) are left out, and so are those beyond the
+ * limits; a table that cannot be read counts as empty.
  */
 export function readStringHeaders(table: Uint8Array | undefined): Headers {
   if (table === undefined) return NONE;

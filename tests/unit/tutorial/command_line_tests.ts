@@ -151,12 +151,12 @@ Deno.test("brokerUrl() is that of the flag, else of the environment, else the de
 
 for (
   const [url, found] of [
-    ["nonsense", "what is there is no URL"],
-    ["", "what is there is no URL"],
-    ["http://user:hush@host/path", "got one of http://host"],
-    ["amqpx://user:hush@host", "got one of amqpx://host"],
-    ["xamqp://user:hush@host", "got one of xamqp://host"],
-    ["amqp:///vhost", "got one of amqp://"],
+    ["nonsense", "its value is not a URL"],
+    ["", "its value is not a URL"],
+    ["http://user:hush@host/path", "got http://host"],
+    ["amqpx://user:hush@host", "got amqpx://host"],
+    ["xamqp://user:hush@host", "got xamqp://host"],
+    ["amqp:///vhost", "got amqp://"],
   ] as const
 ) {
   Deno.test(`brokerUrl() refuses "${url.replace("hush", "...")}", and shows no password`, () => {
