@@ -102,7 +102,7 @@ const REFUSED: readonly (readonly [Readonly<Record<string, unknown>>, typeof Typ
       "'deadLetterRoutingKey' must be a string, got number",
     ],
     [{ deadLetterExchange: "", deadLetterRoutingKey: "ü".repeat(128) }, RangeError, "'deadLetterRoutingKey'"],
-    [{ errors: { exploded: json() } }, TypeError, "'errors' has \"exploded\", which is no code of an RpcError"],
+    [{ errors: { exploded: json() } }, TypeError, "'errors' has \"exploded\", which is not a code of an RpcError"],
     [{ errors: { not_found: 5 } }, TypeError, "'errors.not_found' must be a codec such as"],
     [{ errors: { not_found: undefined } }, TypeError, "'errors.not_found' must be a codec such as"],
     [{ errors: { not_found: text() } }, TypeError, "'errors.not_found' must be a codec of JSON, such as json(schema)"],
