@@ -1,4 +1,4 @@
-import { RpcError } from "../contract/errors.ts";
+import { RpcError, withOutcome } from "../contract/errors.ts";
 import type { InterceptedCall, Next } from "../contract/interceptor.ts";
 import type { AnyProcedure } from "./pending_call.ts";
 
@@ -10,6 +10,7 @@ import type { AnyProcedure } from "./pending_call.ts";
  */
 export function callOnce({ queue, idempotent }: AnyProcedure, make: (call: InterceptedCall) => Promise<unknown>): Next {
   let mayCall = true;
+  let mayHaveRun = false;
   return async (call) => {
     if (!mayCall) {
       const text = `Cannot call "${queue}" again: it is not idempotent, and the last attempt may have run`;
@@ -19,8 +20,11 @@ export function callOnce({ queue, idempotent }: AnyProcedure, make: (call: Inter
     try {
       return await make(call);
     } catch (error) {
-      if (error instanceof RpcError && error.outcome === "not_executed") mayCall = true;
-      throw error;
+      if (!(error instanceof RpcError)) throw error;
+      if (error.outcome !== "not_executed") mayHaveRun = true;
+      else mayCall = true;
+      // The outcome is that of all attempts.
+      throw mayHaveRun && error.outcome === "not_executed" ? withOutcome(error, "unknown") : error;
     }
   };
 }

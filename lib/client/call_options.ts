@@ -51,6 +51,8 @@ export interface ReadyCallOptions {
   readonly failFast: boolean;
   readonly headers: HeaderList | undefined;
   readonly onReplyHeaders: ((headers: Headers) => void) | undefined;
+  /** The call's identity over several attempts; that of the attempt if absent. */
+  readonly messageId?: string;
 }
 
 /**

@@ -43,18 +43,25 @@ export class CancelPublisher {
   }
 
   #publish({ procedure, id, timeout }: PendingCall): void {
-    this.#channel ??= this.#open();
-    this.#channel.then((channel) => channel.publish(cancelMessage(procedure.queue, id, timeout)))
-      .catch(() => this.#channel = undefined);
+    const opening = this.#channel ??= this.#open();
+    opening.then((channel) => channel.publish(cancelMessage(procedure.queue, id, timeout)))
+      .catch(() => this.#forget(opening));
   }
 
   /** Own channel, because publishing to a missing exchange closes it; servers of this library create the exchange. */
-  async #open(): Promise<AmqpChannel> {
-    const channel = await this.#connection.channel("cancel a call");
-    channel.onClosed((refusal) => {
-      this.#channel = undefined;
-      if (refusal !== undefined) this.#pausedUntil = performance.now() + PAUSE_MS;
+  #open(): Promise<AmqpChannel> {
+    const opening = this.#connection.channel("cancel a call").then((channel) => {
+      channel.onClosed((refusal) => {
+        this.#forget(opening);
+        if (refusal !== undefined) this.#pausedUntil = performance.now() + PAUSE_MS;
+      });
+      return channel;
     });
-    return channel;
+    return opening;
+  }
+
+  /** A newer channel stays. */
+  #forget(opening: Promise<AmqpChannel>): void {
+    if (this.#channel === opening) this.#channel = undefined;
   }
 }

@@ -14,6 +14,7 @@ export interface PendingCallOptions {
   readonly signal?: AbortSignal | undefined;
   readonly headers?: HeaderList | undefined;
   readonly onReplyHeaders?: ((headers: Headers) => void) | undefined;
+  readonly messageId?: string | undefined;
 }
 
 /** One call that has not ended. */
@@ -49,14 +50,14 @@ export class PendingCall {
   retryTimer: ReturnType<typeof setTimeout> | undefined;
   resolve: (value: unknown) => void = nothing;
   reject: (error: unknown) => void = nothing;
-  onAbort: (() => void) | undefined;
+  readonly #messageId: string | undefined;
 
   constructor(
     ids: CallIds,
     procedure: AnyProcedure,
     body: Uint8Array,
     timeout: number,
-    { signal, headers, onReplyHeaders }: PendingCallOptions,
+    { signal, headers, onReplyHeaders, messageId }: PendingCallOptions,
   ) {
     this.number = ids.next();
     this.prefix = ids.prefixOf(procedure.queue);
@@ -68,11 +69,17 @@ export class PendingCall {
     this.signal = signal;
     this.headers = headers;
     this.onReplyHeaders = onReplyHeaders;
+    this.#messageId = messageId;
   }
 
   /** The call's identity on the wire. */
   get id(): string {
     return callId(this.prefix, this.number);
+  }
+
+  /** The call's identity over all attempts, also those of interceptors. */
+  get messageId(): string {
+    return this.#messageId ?? this.id;
   }
 
   /** The outcome if the call ends now, without an answer. */

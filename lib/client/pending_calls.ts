@@ -1,4 +1,5 @@
 import { DeadlineTimers } from "../contract/deadline_timers.ts";
+import { AbortListeners } from "./abort_listeners.ts";
 import { CallIds, numberOfCall } from "./call_ids.ts";
 import type { PendingCall } from "./pending_call.ts";
 
@@ -24,11 +25,16 @@ export class PendingCalls {
   readonly #calls = new Map<number, PendingCall>();
   readonly #deadlines: DeadlineTimers<PendingCall>;
   readonly #listener: PendingListener;
+  readonly #signals: AbortListeners;
   readonly #unsettled = new Set<PendingCall>();
   #idle: (() => void)[] = [];
 
   constructor(listener: PendingListener) {
     this.#listener = listener;
+    this.#signals = new AbortListeners((call) => {
+      this.take(call);
+      listener.aborted(call);
+    });
     this.#deadlines = new DeadlineTimers((call) => {
       this.take(call);
       listener.expired(call);
@@ -44,13 +50,7 @@ export class PendingCalls {
   add(call: PendingCall): Promise<unknown> {
     this.#calls.set(call.number, call);
     this.#deadlines.add(call, call.timeout);
-    if (call.signal !== undefined) {
-      call.onAbort = () => {
-        this.take(call);
-        this.#listener.aborted(call);
-      };
-      call.signal.addEventListener("abort", call.onAbort);
-    }
+    this.#signals.add(call);
     return new Promise((resolve, reject) => {
       call.resolve = resolve;
       call.reject = reject;
@@ -105,7 +105,7 @@ export class PendingCalls {
     this.#deadlines.delete(call, call.timeout);
     clearTimeout(call.retryTimer);
     this.#listener.left(call);
-    if (call.onAbort !== undefined) call.signal?.removeEventListener("abort", call.onAbort);
+    this.#signals.delete(call);
     return true;
   }
 

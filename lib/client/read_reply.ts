@@ -38,6 +38,8 @@ export function readReply(procedure: AnyProcedure, { properties, body, malformed
 
 /** The error of an error reply, with checked details; a promise of it if their codec is asynchronous. */
 function readError({ queue, errors }: AnyProcedure, error: RpcError): RpcError | Promise<RpcError> {
+  // The library itself refuses with the same codes, and with details of its own.
+  if (error.outcome !== "executed") return error;
   const unreadable = (cause: unknown): RpcError => {
     const text = `Cannot read the details of "${error.code}" from "${queue}": ${reasonOf(cause)}`;
     return new RpcError("data_loss", text, { outcome: error.outcome, cause: error });

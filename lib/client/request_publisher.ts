@@ -87,6 +87,8 @@ export class RequestPublisher {
     const unconfirmed = this.#confirms.takeAll();
     const limit = messageSizeLimit(error);
     if (limit !== undefined) this.#maxSize = limit;
+    // The next link may be to another broker, with another limit.
+    else if (error.code === "unavailable") this.#maxSize = Infinity;
     const culprits = unconfirmed.filter(({ size }) => size > this.#maxSize);
     for (const call of culprits) this.#listener.rejected(call, tooLarge(call, this.#maxSize));
     const [first] = unconfirmed;
@@ -138,11 +140,11 @@ export class RequestPublisher {
       return;
     }
     try {
-      const message = this.#message(call, replyTo);
-      const fate = await this.#isolated.publish(message, () => {
-        if (call.over || call.answered) return false;
+      const fate = await this.#isolated.publish(() => {
+        if (call.over || call.answered) return undefined;
+        const message = this.#message(call, this.#replyTo ?? replyTo);
         this.#written(call);
-        return true;
+        return message;
       });
       if (fate === "returned") this.#listener.returned(call.id);
       else if (fate === "nacked") this.#listener.refused(call);
@@ -160,8 +162,10 @@ export class RequestPublisher {
 
   /** Writes the requests that wait, as far as there is room. */
   flush(): void {
-    for (const call of Array.from(this.#waiting)) {
-      if (this.#full) break;
+    for (const call of this.#waiting) {
+      // What cannot be written would be added again at the end.
+      if (this.#full || this.#publisher?.current === undefined || this.#replyTo === undefined) return;
+      if (this.#connection.blocked !== undefined || this.#publisher.current.closed) return;
       this.#waiting.delete(call);
       if (!call.over && !call.answered) this.send(call);
     }
@@ -172,10 +176,10 @@ export class RequestPublisher {
   }
 
   #message(call: PendingCall, replyTo: string): Publish {
-    const { procedure: { queue, method, request: { contentType } }, headers, id, body, deadline } = call;
+    const { procedure: { queue, method, request: { contentType } }, headers, id, messageId, body, deadline } = call;
     if (body.length > this.#maxSize) throw tooLarge(call, this.#maxSize);
     const expiration = Math.max(1, Math.ceil(deadline - performance.now()));
-    return requestMessage({ queue, method, headers, id, replyTo, contentType, expiration, body });
+    return requestMessage({ queue, method, headers, id, messageId, replyTo, contentType, expiration, body });
   }
 
   #written(call: PendingCall): void {

@@ -203,14 +203,16 @@ export class RpcClient implements AsyncDisposable {
   ): Promise<unknown> {
     const { queue, method } = procedure;
     const endsAt = performance.now() + options.timeout;
+    // One identity for all attempts.
+    const messageId = crypto.randomUUID();
     const answer = callOnce(procedure, ({ request, headers, signal }) => {
       const left = Math.ceil(endsAt - performance.now());
-      return this.#call(procedure, request, {
-        ...options,
-        timeout: left,
-        signal,
-        headers: checkHeaders(headers, "call"),
-      });
+      try {
+        const list = checkHeaders(headers, "call");
+        return this.#call(procedure, request, { ...options, timeout: left, signal, headers: list, messageId });
+      } catch (error) {
+        throw this.#failedEarly(procedure, error);
+      }
     });
     const call: InterceptedCall = {
       side: "client",
@@ -222,7 +224,10 @@ export class RpcClient implements AsyncDisposable {
       deadline: new Date(Date.now() + options.timeout),
       context: undefined,
     };
-    return compose(interceptors, answer)(call);
+    return compose(interceptors, answer)(call).catch((error) => {
+      if (error instanceof RpcError) markAsCallError(error);
+      throw error;
+    });
   }
 
   /** Emits `called` for a call that fails before it is pending. */

@@ -44,7 +44,9 @@ export function toRpcError(error: unknown, action: string): RpcError {
   if (error instanceof RpcError) return error;
   const { message, code: raw } = (error ?? {}) as { message?: string; code?: unknown };
   const text = message === undefined || message === "" ? String(raw ?? error) : message;
-  if (typeof raw === "string" && raw in UNREACHABLE) return unavailable(`${action}: ${UNREACHABLE[raw]}`, error);
+  if (typeof raw === "string" && Object.hasOwn(UNREACHABLE, raw)) {
+    return unavailable(`${action}: ${UNREACHABLE[raw]}`, error);
+  }
   if (typeof raw === "string" && TLS_CODE.test(raw)) {
     const why = `TLS refused the connection (${raw}: ${text}), check certificates, key and host name`;
     return new RpcError("unauthenticated", `Cannot ${action}: ${why}`, { outcome: "not_executed", cause: error });

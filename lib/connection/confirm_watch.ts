@@ -38,7 +38,10 @@ export class ConfirmWatch {
     if (this.#asking || this.#link.blocked !== undefined || this.#silence() < this.#patience) return;
     this.#asking = true;
     const asked = this.#link.openChannel("check that the broker answers", false).then((channel) => channel.close());
-    const answered = await settlesWithin(asked, this.#patience);
+    // The link's own limit on the opening of channels is no answer of the broker.
+    let answered = false;
+    const answer = asked.then(() => answered = true, (error) => answered = error.code !== "unavailable");
+    await settlesWithin(answer, this.#patience);
     this.#asking = false;
     if (answered || this.#link.blocked !== undefined) return;
     this.#link.cut(`the broker has confirmed nothing for ${Math.round(this.#silence())} ms`);

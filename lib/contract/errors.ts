@@ -95,9 +95,9 @@ export class RpcError extends Error {
   /** Whether the handler ran. */
   readonly outcome: RpcOutcome;
   /** More about the error, as a JSON value. */
-  readonly details?: unknown;
+  declare readonly details?: unknown;
   /** The id of the entry in the server's log that has the reason; set if `code` is `internal`. */
-  readonly id?: string;
+  declare readonly id?: string;
 
   /**
    * Creates an error.

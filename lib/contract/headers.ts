@@ -26,6 +26,25 @@ function fault(name: string, value: unknown): string | undefined {
   return undefined;
 }
 
+/** Whether a header may be sent. */
+export function isSendable(name: string, value: unknown): boolean {
+  return fault(name, value) === undefined;
+}
+
+/**
+ * Checks the names of headers.
+ *
+ * @param action What they are for, as in "Cannot connect".
+ * @throws {TypeError} If `names` is not a list of names that may be sent.
+ */
+export function checkHeaderNames(names: unknown, option: string, action: string): void {
+  if (!Array.isArray(names)) throw new TypeError(`Cannot ${action}: '${option}' must be a list of names of headers`);
+  for (const name of names) {
+    const why = typeof name === "string" ? fault(name, "") : `a name must be a string, got ${typeof name}`;
+    if (why !== undefined) throw new TypeError(`Cannot ${action}: in '${option}', ${why}`);
+  }
+}
+
 /**
  * Checks headers before anything is written.
  *

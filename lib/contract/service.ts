@@ -105,6 +105,11 @@ export function service<Of extends Methods>(options: ServiceOptions<Of>): Servic
   if (wrong !== undefined) {
     throw new TypeError(`Cannot ${action}: the name ${JSON.stringify(wrong)} must have 1 to 64 of A-Z a-z 0-9 _ . / -`);
   }
+  if (names.includes("then")) {
+    throw new TypeError(
+      `Cannot ${action}: a method must not be named "then", which makes its client look like a promise`,
+    );
+  }
   if (fallback !== undefined && !names.includes(fallback)) {
     throw new TypeError(`Cannot ${action}: 'default' must be one of ${names.join(", ")}, got ${String(fallback)}`);
   }

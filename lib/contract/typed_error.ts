@@ -8,23 +8,26 @@ export type DetailsIn<Of> = Of extends Codec<infer In, unknown> ? In : never;
 /** The type of the details that a caller gets. */
 export type DetailsOut<Of> = Of extends Codec<never, infer Out> ? Out : never;
 
-/** An error whose details have the type that its code was declared with. */
+/**
+ * An error whose details have the type that its code was declared with, if the handler has thrown it (`executed`): the
+ * library itself refuses calls with the same codes, and with details of its own.
+ */
 export type TypedRpcError<Errors extends ErrorMap> =
   | {
     [Code in keyof Errors & RpcCode]: RpcError & {
-      /** What went wrong. */
       readonly code: Code;
-      /** More about the error, validated. */
+      readonly outcome: "executed";
       readonly details: DetailsOut<Errors[Code]>;
     };
   }[keyof Errors & RpcCode]
+  | (RpcError & { readonly outcome: "not_executed" | "unknown" })
   | (RpcError & { readonly code: Exclude<RpcCode, keyof Errors> });
 
 /** Whether an error is an `RpcError`. */
 export function isRpcError(error: unknown): error is RpcError;
 /**
- * Whether an error is an `RpcError` that a call of the procedure rejected with: the code then determines the type of the
- * details.
+ * Whether an error is an `RpcError` that a call of the procedure rejected with: code and outcome then determine the type
+ * of the details.
  *
  * @example
  * ```ts
@@ -34,8 +37,10 @@ export function isRpcError(error: unknown): error is RpcError;
  * const missing = json(z.object({ id: z.number() }));
  * const find = procedure({ queue: "find", request: integer(), reply: json(), errors: { not_found: missing } });
  *
- * const error: unknown = new RpcError("not_found", "Cannot find user 7", { details: { id: 7 } });
- * if (isRpcError(error, find) && error.code === "not_found") console.assert(error.details.id === 7);
+ * const error: unknown = new RpcError("not_found", "No user 7", { outcome: "executed", details: { id: 7 } });
+ * if (isRpcError(error, find) && error.code === "not_found" && error.outcome === "executed") {
+ *   console.assert(error.details.id === 7);
+ * }
  * ```
  */
 export function isRpcError<Errors extends ErrorMap>(

@@ -2,7 +2,7 @@ import type { AmqpChannel } from "../connection/amqp_channel.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { KeptChannel } from "../connection/kept_channel.ts";
 import { settlesWithin } from "../contract/deadline.ts";
-import type { RpcError } from "../contract/errors.ts";
+import { RpcError } from "../contract/errors.ts";
 import type { Interceptor } from "../contract/interceptor.ts";
 import { type ByteString, fromByteString } from "../wire/byte_string.ts";
 import type { Delivery } from "../wire/message.ts";
@@ -11,7 +11,7 @@ import { AckBatcher } from "./ack_batcher.ts";
 import type { DirectReplyPublisher } from "./direct_reply_publisher.ts";
 import { declareQueue } from "./queue_declaration.ts";
 import type { ReplyPublisher } from "./reply_publisher.ts";
-import { type ContextHost, RunningRequest } from "./request_context.ts";
+import { type ContextHost, RunningRequest } from "./running_request.ts";
 import { RequestRunner, type RunnerHost, type Settlement } from "./request_runner.ts";
 import { type Served, unimplemented } from "./served.ts";
 import type { ServerEvent } from "./server_event.ts";
@@ -22,7 +22,7 @@ export interface ConsumerHost extends ContextHost {
   readonly replies: ReplyPublisher;
   readonly directReplies: DirectReplyPublisher;
   /** Whether replies may go to this address. */
-  acceptsReplyTo(name: ByteString): boolean | Promise<boolean>;
+  acceptsReplyTo(name: ByteString): boolean | Promise<boolean | undefined>;
   /** Whether the caller has canceled this call. */
   isCanceled(queue: string, id: ByteString): boolean;
   /** The earliest time at which what is read now may have arrived. */
@@ -48,8 +48,8 @@ export class Consumer {
   /** Whether one of its procedures is at-most-once. */
   readonly #atMostOnce: boolean;
   readonly #running = new Set<RunningRequest>();
-  /** Those with a correlation id; of several with the same id the last, whose `sameId` is the one before. */
-  readonly #byId = new Map<ByteString, RunningRequest>();
+  /** Those with a correlation id; a set of them where several have the same. */
+  readonly #byId = new Map<ByteString, RunningRequest | Set<RunningRequest>>();
   #arrived: RunningRequest[] = [];
   #kept: KeptChannel | undefined;
   #acks: AckBatcher | undefined;
@@ -157,8 +157,12 @@ export class Consumer {
   }
 
   /** Aborts the signals of the handlers of one call. */
-  cancel(id: ByteString, reason: RpcError): void {
-    for (let running = this.#byId.get(id); running !== undefined; running = running.sameId) running.abort(reason);
+  cancel(id: ByteString): void {
+    const running = this.#byId.get(id);
+    if (running === undefined) return;
+    const reason = new RpcError("canceled", "The caller has canceled the call");
+    if (running instanceof Set) { for (const one of running) one.abort(reason); }
+    else running.abort(reason);
   }
 
   async #declare(): Promise<void> {
@@ -190,13 +194,17 @@ export class Consumer {
     else this.#startIf(accepted, running);
   }
 
-  async #startIf(accepted: Promise<boolean>, running: RunningRequest): Promise<void> {
-    if (await accepted) {
+  async #startIf(accepted: Promise<boolean | undefined>, running: RunningRequest): Promise<void> {
+    const answer = await accepted;
+    const { acks, delivery, meta: { replyTo } } = running;
+    if (answer === true) {
       this.#start(running);
-    } else {
-      this.#forget(running);
-      this.#reject(running.delivery, running.acks, running.meta.replyTo);
+      return;
     }
+    this.#forget(running);
+    if (answer === false) this.#reject(delivery, acks, replyTo);
+    // Nothing is known against its caller.
+    else acks.reject(delivery.deliveryTag, true);
   }
 
   #reject({ deliveryTag, malformed }: Delivery, acks: AckBatcher, replyTo: ByteString): void {
@@ -248,8 +256,10 @@ export class Consumer {
     this.#running.add(running);
     const { correlationId } = running.meta;
     if (correlationId === undefined) return;
-    running.sameId = this.#byId.get(correlationId);
-    this.#byId.set(correlationId, running);
+    const known = this.#byId.get(correlationId);
+    if (known === undefined) this.#byId.set(correlationId, running);
+    else if (known instanceof Set) known.add(running);
+    else this.#byId.set(correlationId, new Set([known, running]));
   }
 
   #forget(running: RunningRequest): void {
@@ -262,15 +272,11 @@ export class Consumer {
   }
 
   #unlink(id: ByteString, running: RunningRequest): void {
-    const last = this.#byId.get(id);
-    if (last !== running) {
-      let other = last;
-      while (other !== undefined && other.sameId !== running) other = other.sameId;
-      if (other !== undefined) other.sameId = running.sameId;
-    } else if (running.sameId === undefined) {
-      this.#byId.delete(id);
-    } else {
-      this.#byId.set(id, running.sameId);
+    const known = this.#byId.get(id);
+    if (known instanceof Set) {
+      known.delete(running);
+      if (known.size > 0) return;
     }
+    this.#byId.delete(id);
   }
 }

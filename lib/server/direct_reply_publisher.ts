@@ -9,7 +9,10 @@ import type { Reply } from "./reply_publisher.ts";
 /** How many callers are remembered as safe to answer. */
 const MAX_PROVEN = 10_000;
 /** At most this many replies wait for a connection; when there are more, the oldest is dropped. */
-const MAX_WAITING = 10_000;
+const MAX_WAITING = 1_000;
+
+/** At most this many replies are unconfirmed at once. */
+const MAX_UNCONFIRMED = 1_000;
 
 /** One connection for replies to direct addresses. */
 class Lane {
@@ -65,7 +68,8 @@ class Lane {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#opening;
+    // The connection first: what opens a channel on it waits until it is back, or closed.
+    await Promise.all([this.#connection?.close(), this.#opening]);
     await this.#connection?.close();
   }
 
@@ -90,9 +94,11 @@ class Lane {
       });
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      for (const reply of this.#waiting) this.#drop(reply, why);
-      await this.#connection?.close();
+      const connection = this.#connection;
+      // First, so that a reply that is sent meanwhile opens another connection.
       this.#connection = this.#opening = undefined;
+      for (const reply of this.#waiting) this.#drop(reply, why);
+      await connection?.close();
     }
   }
 
@@ -137,7 +143,7 @@ export class DirectReplyPublisher {
   /** @param open Opens a connection for replies; called when the first reply needs it. */
   constructor(open: (flush: () => void, signal: AbortSignal) => Promise<Connection>) {
     const settled = (reply: Reply, confirmed: boolean): void => this.#settled(reply, confirmed);
-    const lane = this.#lane = new Lane((signal) => open(() => lane.flush(), signal), Infinity, settled);
+    const lane = this.#lane = new Lane((signal) => open(() => lane.flush(), signal), MAX_UNCONFIRMED, settled);
     const trial = this.#trial = new Lane((signal) => open(() => trial.flush(), signal), 1, settled);
   }
 

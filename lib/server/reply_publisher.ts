@@ -161,7 +161,7 @@ export class ReplyPublisher {
     sending.attempts++;
     sending.written = true;
     try {
-      const fate = await this.#isolated.publish(this.#message(sending), () => this.#open.has(sending));
+      const fate = await this.#isolated.publish(() => this.#open.has(sending) ? this.#message(sending) : undefined);
       this.#settle(sending, fate);
     } catch (error) {
       const { code, message, outcome } = toRpcError(error, "publish a reply");
@@ -197,7 +197,8 @@ export class ReplyPublisher {
 
   /** Any unconfirmed reply may have been the cause: each is sent again on a channel of its own. */
   #lose(error: RpcError): void {
-    this.#maxSize = messageSizeLimit(error) ?? this.#maxSize;
+    // The next link may be to another broker, with another limit.
+    this.#maxSize = messageSizeLimit(error) ?? (error.code === "unavailable" ? Infinity : this.#maxSize);
     this.#returns.clear();
     const linkLost = error.code === "unavailable";
     if (linkLost) this.#suspects.linkLost();

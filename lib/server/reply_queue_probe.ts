@@ -25,7 +25,7 @@ interface Answer {
 export class ReplyQueueProbe {
   readonly #connection: Connection;
   readonly #answers = new Map<ByteString, Answer>();
-  readonly #asking = new Map<ByteString, Promise<boolean>>();
+  readonly #asking = new Map<ByteString, Promise<boolean | undefined>>();
   #open = 0;
   readonly #turns: (() => void)[] = [];
 
@@ -33,8 +33,11 @@ export class ReplyQueueProbe {
     this.#connection = connection;
   }
 
-  /** Whether a queue is exclusive to another connection: then it is a caller's own, not a shared one. */
-  isExclusive(name: ByteString): boolean | Promise<boolean> {
+  /**
+   * Whether a queue is exclusive to another connection: then it is a caller's own, not a shared one. Undefined if the
+   * broker cannot be asked now.
+   */
+  isExclusive(name: ByteString): boolean | Promise<boolean | undefined> {
     if (!isText(name)) return false;
     const known = this.#answers.get(name);
     if (known !== undefined && known.until > performance.now()) return known.exclusive;
@@ -54,11 +57,11 @@ export class ReplyQueueProbe {
     return !(error instanceof RpcError && error.code === "not_found");
   }
 
-  async #askExclusive(name: ByteString): Promise<boolean> {
+  /** Returns undefined if the broker cannot be asked now. */
+  async #askExclusive(name: ByteString): Promise<boolean | undefined> {
     const error = await this.#ask(name);
     const exclusive = isExclusiveElsewhere(error);
-    // Not remembered: the broker could not be asked.
-    if (error instanceof RpcError && error.code === "unavailable") return false;
+    if (error instanceof RpcError && error.code === "unavailable") return undefined;
     const [oldest] = this.#answers.keys();
     if (oldest !== undefined && this.#answers.size >= MAX_REMEMBERED) this.#answers.delete(oldest);
     this.#answers.delete(name);

@@ -1,7 +1,7 @@
 import { type Codec, decodeBody, encodeBody } from "../contract/codec.ts";
 import { isCallError, type RpcCode, RpcError, type RpcOutcome, withOutcome } from "../contract/errors.ts";
 import { checkHeaders } from "../contract/headers.ts";
-import { compose, type Interceptor, type Next } from "../contract/interceptor.ts";
+import { compose, type InterceptedCall, type Interceptor, type Next } from "../contract/interceptor.ts";
 import type { ErrorMap, Procedure } from "../contract/procedure.ts";
 import type { RequestContext } from "../contract/request_context.ts";
 import { decodeDetails } from "../contract/typed_error.ts";
@@ -10,9 +10,11 @@ import { encodeError } from "../wire/error_reply.ts";
 import type { HeaderList } from "../wire/message.ts";
 import { isDirect } from "../wire/reply_address.ts";
 import type { DirectReplyPublisher } from "./direct_reply_publisher.ts";
+import { HandlerContext } from "./handler_context.ts";
 import type { ReplyFate, ReplyPublisher } from "./reply_publisher.ts";
-import { deadlineError, type RunningRequest } from "./request_context.ts";
+import { deadlineError, type RunningRequest } from "./running_request.ts";
 import type { ServerEvent } from "./server_event.ts";
+import { BACKLOG_MS } from "./stall_detector.ts";
 
 /**
  * Runs one request and returns its result, or a promise of it.
@@ -49,10 +51,20 @@ export interface RunnerHost {
   emit(event: ServerEvent): void;
 }
 
+const RUNNING = Symbol("running");
+
+/** Its request, which copies of it keep. */
+interface RunningCall extends InterceptedCall {
+  readonly [RUNNING]: { readonly running: RunningRequest; readonly context: HandlerContext };
+}
+
 /** What a request is answered with. */
 type Answer = RpcError | { readonly body: Uint8Array; readonly headers: HeaderList | undefined };
 
 type RequestEvent = "expired_request" | "returned_request" | "canceled_request" | "caller_left";
+
+/** How long a request is kept that may have expired during a stall, in ms: until what came during it has been read. */
+const REQUEUE_DELAY_MS = BACKLOG_MS + 50;
 
 /** How long a reply to a caller without a deadline is worth sending, in ms. */
 const REPLY_PATIENCE_MS = 60_000;
@@ -77,18 +89,28 @@ export class RequestRunner {
     this.#procedure = procedure;
     this.#handler = handler;
     this.#host = host;
-    if (host.interceptors.length > 0) {
-      this.#intercepted = compose(host.interceptors, async ({ request, context }) => {
-        const running = context as unknown as RunningRequest;
-        running.executed = true;
-        return await handler(request, running as never);
-      });
+    if (host.interceptors.length > 0) this.#intercepted = compose(host.interceptors, (call) => this.#answer(call));
+  }
+
+  /** What the interceptors end in: the handler. */
+  async #answer(call: InterceptedCall): Promise<unknown> {
+    const { running, context } = (call as Partial<RunningCall>)[RUNNING] ?? {};
+    if (running === undefined) throw new TypeError("An interceptor must pass on the call that it was given, or a copy");
+    const { whyAborted } = running;
+    // The interceptors may have taken longer than the caller waits.
+    if (whyAborted !== undefined || running.endsAt <= performance.now()) {
+      throw new RpcError(whyAborted ?? "deadline_exceeded", "Nobody waits any more");
     }
+    running.executed = true;
+    return await this.#handler(call.request, context as never);
   }
 
   /** Runs a request whose reply address is accepted. */
   run(running: RunningRequest): void {
-    if (running.whyAborted !== undefined || this.#host.isCanceled(running)) {
+    if (running.whyAborted === "unavailable") {
+      // The server is closing: another one gets it.
+      this.#end(running, "leave", undefined);
+    } else if (running.whyAborted !== undefined || this.#host.isCanceled(running)) {
       this.#emit("canceled_request", running);
       this.#end(running, "ack", "canceled");
     } else if (running.endsAtTheEarliest <= performance.now()) {
@@ -119,7 +141,8 @@ export class RequestRunner {
       );
     } else {
       this.#emit("returned_request", running);
-      this.#end(running, "requeue", undefined);
+      // Later: what comes back at once might be taken for expired once more, and be requeued many times.
+      setTimeout(() => this.#end(running, "requeue", undefined), REQUEUE_DELAY_MS);
     }
   }
 
@@ -182,7 +205,7 @@ export class RequestRunner {
     try {
       if (this.#intercepted === undefined) {
         running.executed = true;
-        result = handler(value, running as never);
+        result = handler(value, new HandlerContext(running) as never);
       } else {
         result = this.#intercept(this.#intercepted, running, value);
       }
@@ -192,7 +215,9 @@ export class RequestRunner {
       return;
     }
     if (waits) {
-      Promise.resolve(result).then((reply) => this.#succeed(running, reply), (error) => this.#throw(running, error));
+      Promise.resolve(result)
+        .then((reply) => this.#succeed(running, reply), (error) => this.#throw(running, error))
+        .catch((error) => this.#broken(running, error));
     } else {
       this.#succeed(running, result);
     }
@@ -201,8 +226,19 @@ export class RequestRunner {
   #intercept(intercepted: Next, running: RunningRequest, request: unknown): Promise<unknown> {
     const { queue, method } = this.#procedure;
     const { headers, signal, deadline } = running;
-    const context = running as unknown as RequestContext;
-    return intercepted({ side: "server", queue, method, request, headers, signal, deadline, context });
+    const context = new HandlerContext(running);
+    const call: RunningCall = {
+      side: "server",
+      queue,
+      method,
+      request,
+      headers,
+      signal,
+      deadline,
+      context: context as RequestContext,
+      [RUNNING]: { running, context },
+    };
+    return intercepted(call);
   }
 
   #succeed(running: RunningRequest, result: unknown): void {
@@ -216,6 +252,12 @@ export class RequestRunner {
       return;
     }
     this.#finish(running, { body, headers });
+  }
+
+  /** A defect of this library: the request stays unanswered, and the process goes on. */
+  #broken({ messageId }: RunningRequest, error: unknown): void {
+    const { queue, method } = this.#procedure;
+    this.#host.emit({ type: "handler_error", queue, method, messageId, id: "unanswered", error });
   }
 
   #replyHeaders(running: RunningRequest): HeaderList | undefined {
@@ -321,8 +363,8 @@ export class RequestRunner {
     running.end();
     this.#host.settle(running, settlement);
     if (code === undefined || !this.#host.listens) return;
-    const { queue, method } = this.#procedure;
-    const { messageId, redelivered, arrivedAt } = running;
+    const { queue } = this.#procedure;
+    const { method, messageId, redelivered, arrivedAt } = running;
     const duration = performance.now() - arrivedAt;
     this.#host.emit({ type: "handled", queue, method, messageId, code, duration, redelivered });
   }

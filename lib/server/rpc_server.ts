@@ -4,14 +4,17 @@ import { Connection } from "../connection/connection.ts";
 import { settlesWithin } from "../contract/deadline.ts";
 import { RpcError } from "../contract/errors.ts";
 import { checkListener, emitTo } from "../connection/event_listener.ts";
+import { LogThrottle } from "../connection/log_throttle.ts";
+import { checkHeaderNames } from "../contract/headers.ts";
 import { type AddedBy, checkInterceptors, type Interceptor } from "../contract/interceptor.ts";
+import { printableError } from "../contract/printable.ts";
 import type { ErrorMap, Procedure } from "../contract/procedure.ts";
 import type { RequestContext } from "../contract/request_context.ts";
 import type { Method, Methods, Service } from "../contract/service.ts";
 import { checkInteger } from "../contract/validate.ts";
 import { type ByteString, fromByteString, toByteString } from "../wire/byte_string.ts";
 import type { Cancel } from "../wire/control_message.ts";
-import { isDirect, isServerNamed } from "../wire/reply_address.ts";
+import { isDangerous, isServerNamed } from "../wire/reply_address.ts";
 import { CancelRegistry } from "./cancel_registry.ts";
 import { Consumer, type ConsumerHost } from "./consumer.ts";
 import { ControlListener } from "./control_listener.ts";
@@ -78,9 +81,15 @@ export type Handlers<Of extends Methods, Added extends object = object> = {
 
 /** One procedure or service that is being served. */
 export interface Serving extends AsyncDisposable {
-  /** Stops consuming this queue; resolves when its requests in progress are answered. Other queues are still served. */
+  /**
+   * Stops consuming this queue; resolves when its requests in progress are
+   * answered, or after `drainTimeout`: what is left is then aborted and
+   * requeued. Other queues are still served.
+   */
   stop(): Promise<void>;
 }
+
+const log = new LogThrottle();
 
 /**
  * Serves procedures and services to callers on other computers, over one
@@ -143,16 +152,14 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
    *   it refuses the password, `permission_denied` if it refuses the virtual host.
    * @throws {TypeError | RangeError} If a URL or option is not valid.
    */
-  static async connect<const Interceptors extends readonly Interceptor[] = readonly []>(
+  static async connect<const Interceptors extends readonly Interceptor[] = readonly Interceptor[]>(
     urls?: string | readonly string[],
     options: RpcServerOptions<Interceptors> = {},
   ): Promise<RpcServer<AddedBy<Interceptors>>> {
     const { interceptors = [], onEvent = logServerEvent, propagate = [], replyTo } = options;
     checkListener(onEvent);
     checkInterceptors(interceptors);
-    if (!Array.isArray(propagate) || propagate.some((name) => typeof name !== "string")) {
-      throw new TypeError("Cannot connect: 'propagate' must be a list of names of headers");
-    }
+    checkHeaderNames(propagate, "propagate", "connect");
     if (replyTo !== undefined && typeof replyTo !== "function") {
       throw new TypeError("Cannot connect: 'replyTo' must be a function of the queue's name");
     }
@@ -249,8 +256,9 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
   }
 
   async #stop(consumer: Consumer): Promise<void> {
-    await consumer.stop();
-    await consumer.idle();
+    const drained = consumer.stop().then(() => consumer.idle());
+    await settlesWithin(drained, this.#options.drainTimeout ?? 30_000);
+    consumer.abort(new RpcError("unavailable", "The server has stopped serving this queue"));
     await consumer.close();
     if (this.#consumers.get(consumer.queue) !== consumer) return;
     this.#consumers.delete(consumer.queue);
@@ -320,26 +328,27 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     };
   }
 
-  #acceptsReplyTo(name: ByteString): boolean | Promise<boolean> {
+  #acceptsReplyTo(name: ByteString): boolean | Promise<boolean | undefined> {
     if (isServerNamed(name)) return true;
-    // Not well-formed: RabbitMQ closes a connection that asks about such an address.
-    if (isDirect(name)) return false;
+    if (isDangerous(name)) return false;
     return this.#isAllowed(fromByteString(name)) || this.#probe.isExclusive(name);
   }
 
   /** What the option throws is logged and ignored, so that it cannot close a channel. */
   #isAllowed(name: string): boolean {
     try {
-      return this.#options.replyTo?.(name) === true;
+      const allowed: unknown = this.#options.replyTo?.(name);
+      // A promise is no answer; it must not end the process either.
+      if (allowed instanceof Promise) allowed.catch(() => {});
+      return allowed === true;
     } catch (error) {
-      console.error("The replyTo option threw:", error);
+      log.write("replyTo", `The replyTo option threw: ${printableError(error)}`);
       return false;
     }
   }
 
   #cancel(cancel: Cancel): void {
     this.#canceled.add(cancel);
-    const reason = new RpcError("canceled", "The caller has canceled the call");
-    this.#consumers.get(fromByteString(cancel.queue))?.cancel(cancel.id, reason);
+    this.#consumers.get(fromByteString(cancel.queue))?.cancel(cancel.id);
   }
 }

@@ -2,7 +2,7 @@ const INTERVAL_MS = 100;
 /** If the timer is later than this, in ms, the process was stalled. */
 const LATE_MS = 2 * INTERVAL_MS;
 /** How long after a stall the socket may still deliver what arrived during it, in ms. */
-const BACKLOG_MS = 100;
+export const BACKLOG_MS = 100;
 
 /**
  * Detects when this process was stalled, because it was stopped or a handler

@@ -30,6 +30,15 @@ function isPid(term: Buffer): boolean {
   return term.length === end + 12 && /^[^@]+@[^@]+$/.test(term.toString("latin1", start, end));
 }
 
+/**
+ * Whether a name must not even be asked about: RabbitMQ leaves out line ends before it decodes a direct address, and
+ * closes the connection if the rest is not well-formed.
+ */
+export function isDangerous(replyTo: ByteString): boolean {
+  // deno-lint-ignore no-control-regex -- no broker gives a queue such a name
+  return replyTo.startsWith(DIRECT_REPLY_TO) || /[\x00-\x1f\x7f]/.test(replyTo);
+}
+
 /** Whether the broker generated the name: a caller cannot use it to write to a queue of its choice. */
 export function isServerNamed(replyTo: ByteString): boolean {
   return replyTo.startsWith("amq.gen-") || directProcess(replyTo) !== undefined;

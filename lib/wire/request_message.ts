@@ -10,6 +10,8 @@ export interface RequestParts {
   readonly headers: HeaderList | undefined;
   /** The call's identity, which others must not be able to guess. */
   readonly id: string;
+  /** The call's identity, the same over every attempt. */
+  readonly messageId: string;
   readonly replyTo: string;
   readonly contentType: string;
   /** How long the caller still waits, in ms. */
@@ -19,7 +21,7 @@ export interface RequestParts {
 
 /** The message of a request. */
 export function requestMessage(parts: RequestParts): Publish {
-  const { queue, method, headers, id, replyTo, contentType, expiration, body } = parts;
+  const { queue, method, headers, id, messageId, replyTo, contentType, expiration, body } = parts;
   return {
     exchange: "",
     routingKey: toByteString(queue),
@@ -30,7 +32,7 @@ export function requestMessage(parts: RequestParts): Publish {
       correlationId: id,
       replyTo: toByteString(replyTo),
       expiration: String(expiration),
-      messageId: id,
+      messageId,
       type: method,
       headers,
     },

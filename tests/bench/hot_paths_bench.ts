@@ -60,6 +60,7 @@ const request = {
   method: undefined,
   headers: undefined,
   id: callId(ids.prefixOf("rpc_queue"), 1),
+  messageId: callId(ids.prefixOf("rpc_queue"), 1),
   replyTo: "amq.gen-0123456789abcdefABCDEF",
   contentType: "text/plain",
   expiration: TIMEOUT,

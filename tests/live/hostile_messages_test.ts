@@ -58,9 +58,9 @@ async function besideGoodClient(
 }
 
 live("Direct addresses that the broker cannot decode disturb nobody", async ({ url, queue }) => {
-  const addresses = ["YWJj.Zm9v", "AAAA.x", "x", "", "..", `${"A".repeat(200)}.x`];
+  const addresses = [".YWJj.Zm9v", ".AAAA.x", ".x", ".", "...", `.${"A".repeat(200)}.x`, "\n.YWJj.Zm9v", "\r\n.AAAA.x"];
   await using served = await besideGoodClient(url, queue, (channel, n) => {
-    const replyTo = `amq.rabbitmq.reply-to.${addresses[n % addresses.length]}`;
+    const replyTo = `amq.rabbitmq.reply-to${addresses[n % addresses.length]}`;
     channel.sendToQueue(queue, Buffer.from("1"), { replyTo, correlationId: `${n}` });
   });
   assert(told(served.server, "rejected_request").length > 50);

@@ -130,7 +130,7 @@ live("A declared error reaches the caller with its details, which have their typ
   });
   await using client = await connectClient(url);
   const error: unknown = await failure(client.of(maths(queue)).half(7));
-  assert(isRpcError(error, methods.half) && error.code === "failed_precondition");
+  assert(isRpcError(error, methods.half) && error.code === "failed_precondition" && error.outcome === "executed");
   const id: number = error.details.id;
   assertEquals([id, error.outcome, error.message], [7, "executed", "Cannot halve an odd number"]);
 });
@@ -375,4 +375,123 @@ live("What a handler sets in its asynchronous context reaches no other request",
   const numbers = Array.from({ length: 50 }, (_, n) => n);
   assertEquals(await Promise.all(numbers.map((n) => api.double(n))), numbers);
   assertEquals(before, numbers.map(() => undefined));
+});
+
+live("What an interceptor adds cannot replace what the server needs", async ({ url, queue }) => {
+  const careless = provide(() => ({ meta: 1, delivery: 2, acks: 3, executed: 4, running: 5 }));
+  await using server = await RpcServer.connect(url, { interceptors: [careless] });
+  await server.serve(maths(queue), { ...HANDLERS, double: (n, { meta, acks }) => n + meta + acks });
+  await using client = await RpcClient.connect(url);
+  assertEquals(await client.of(maths(queue)).double(1), 5);
+});
+
+live(
+  "A handler that ran is not called not_executed, whatever context an interceptor passes on",
+  async ({ url, queue }) => {
+    const replacing: Interceptor = (next) => (call) => next({ ...call, context: undefined });
+    await using server = await RpcServer.connect(url, { interceptors: [replacing] });
+    await server.serve(maths(queue), {
+      ...HANDLERS,
+      double: (_, context) => {
+        throw new RpcError("aborted", String(context.method));
+      },
+    });
+    await using client = await connectClient(url);
+    const error = await failure(client.of(maths(queue)).double(1));
+    assertEquals([error.code, error.outcome, error.message], ["aborted", "executed", "double"]);
+  },
+);
+
+live("An interceptor that takes longer than the caller waits starts no handler", async ({ url, queue }) => {
+  const slow: Interceptor = (next) => async (call) => {
+    await sleep(300);
+    return await next(call);
+  };
+  const events: string[] = [];
+  await using server = await RpcServer.connect(url, { interceptors: [slow], onEvent: ({ type }) => events.push(type) });
+  let runs = 0;
+  await server.serve(maths(queue), { ...HANDLERS, half: () => ++runs });
+  await using client = await connectClient(url);
+  assertEquals((await failure(client.of(maths(queue)).half(1, { timeout: 100 }))).code, "deadline_exceeded");
+  await waitFor("the request has ended", () => events.includes("handled"));
+  assertEquals(runs, 0);
+});
+
+live("The outcome is that of all attempts of an interceptor", async ({ url, queue }) => {
+  const server = await RpcServer.connect(url);
+  await server.serve(maths(queue), {
+    ...HANDLERS,
+    double: () => {
+      throw new RpcError("unavailable", "later");
+    },
+  });
+  await using client = await RpcClient.connect(url, {
+    interceptors: [(next) => async (call) => {
+      try {
+        return await next(call);
+      } catch {
+        await server.close();
+        return await next(call);
+      }
+    }],
+  });
+  const error = await failure(client.of(maths(queue)).double(1, { failFast: true }));
+  assertEquals([error.code, error.outcome], ["unavailable", "unknown"]);
+});
+
+live("The library's own refusals do not pass for declared errors", async ({ url, queue }) => {
+  const bounded = service({
+    queue,
+    queueType: "classic",
+    methods: {
+      small: method({
+        request: integer(),
+        reply: integer(),
+        errors: { out_of_range: json(Missing) },
+      }),
+    },
+  });
+  const narrow = service({
+    queue,
+    queueType: "classic",
+    methods: { small: method({ request: integer({ max: 10 }), reply: integer() }) },
+  });
+  await using server = await RpcServer.connect(url);
+  await server.serve(narrow, { small: (n) => n });
+  await using client = await connectClient(url);
+  const error = await failure(client.of(bounded).small(11));
+  assertEquals([error.code, error.outcome], ["out_of_range", "not_executed"]);
+});
+
+live("A header that cannot be sent on is not propagated", async ({ url, queue }) => {
+  await using server = await RpcServer.connect(url, { propagate: ["tenant", "other"] });
+  const propagated: unknown[] = [];
+  await server.serve(maths(queue), {
+    ...HANDLERS,
+    double: (n, context) => {
+      propagated.push(context.propagated);
+      return n;
+    },
+  });
+  await plainCall(url, queue, "1", { headers: { tenant: "Zürich", other: "Bern" } });
+  assertEquals(propagated, [{ other: "Bern" }]);
+  await assertRejects(() => RpcServer.connect(url, { propagate: ["X-Id"] }), TypeError, "lower-case");
+});
+
+live("stop() ends although a handler does not", async ({ url, queue }) => {
+  await using server = await RpcServer.connect(url, { drainTimeout: 100 });
+  const started = Promise.withResolvers<void>();
+  const serving = await server.serve(maths(queue), {
+    ...HANDLERS,
+    double: (_, { signal }) => {
+      started.resolve();
+      return new Promise<number>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    },
+  });
+  await using client = await connectClient(url);
+  const calling = failure(client.of(maths(queue)).double(1, { timeout: 2_000 }));
+  await started.promise;
+  await serving.stop();
+  await waitFor("the request is back", async () => (await queueInfo(url, queue))?.messages === 1);
+  await calling;
 });

@@ -25,15 +25,14 @@ Deno.test("PendingCall has the next number, and the id of its number and its que
 
 Deno.test("PendingCall is neither written nor ended at first, and may be settled before anybody waits", () => {
   const call = new PendingCall(new CallIds(), anyProcedure("q"), new Uint8Array(), 1, {});
-  const { attempts, inFlight, over, answered, refused, retryTimer, onAbort } = call;
-  assertEquals({ attempts, inFlight, over, answered, refused, retryTimer, onAbort }, {
+  const { attempts, inFlight, over, answered, refused, retryTimer } = call;
+  assertEquals({ attempts, inFlight, over, answered, refused, retryTimer }, {
     attempts: 0,
     inFlight: false,
     over: false,
     answered: false,
     refused: false,
     retryTimer: undefined,
-    onAbort: undefined,
   });
   call.resolve(1);
   call.reject(new Error("no"));

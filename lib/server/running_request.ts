@@ -1,9 +1,8 @@
 import type { AckBatcher } from "./ack_batcher.ts";
 import { type RpcCode, RpcError } from "../contract/errors.ts";
 import type { Headers } from "../contract/headers.ts";
-import type { ErrorMap } from "../contract/procedure.ts";
-import type { RequestContext } from "../contract/request_context.ts";
 import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
+import { isSendable } from "../contract/headers.ts";
 import type { ByteString } from "../wire/byte_string.ts";
 import type { Delivery } from "../wire/message.ts";
 import { readStringHeaders } from "../wire/string_headers.ts";
@@ -22,7 +21,7 @@ export interface ContextHost {
 }
 
 /** One request that is delivered and not answered yet. */
-export class RunningRequest implements RequestContext<ErrorMap> {
+export class RunningRequest {
   readonly delivery: Delivery;
   readonly meta: RequestMeta;
   readonly acks: AckBatcher;
@@ -34,8 +33,6 @@ export class RunningRequest implements RequestContext<ErrorMap> {
   executed = false;
   /** Whether it was delivered too often to be run again. */
   poisonous = false;
-  /** The request with the same correlation id that was delivered before this one. */
-  sameId: RunningRequest | undefined;
   /** When it arrived, on the clock of `performance.now()`. */
   readonly arrivedAt: number = performance.now();
   /** The method that it is for; absent for a procedure with a queue of its own. */
@@ -102,8 +99,9 @@ export class RunningRequest implements RequestContext<ErrorMap> {
 
   get propagated(): Headers {
     const { headers } = this;
-    const names = this.#host.propagate.filter((name) => headers[name] !== undefined);
-    return Object.fromEntries(names.map((name) => [name, headers[name] ?? ""]));
+    const entries = this.#host.propagate.map((name) => [name, headers[name] ?? ""] as const);
+    // A stranger's value may be one that cannot be sent on.
+    return Object.fromEntries(entries.filter(([name, value]) => name in headers && isSendable(name, value)));
   }
 
   get replyHeaders(): Record<string, string> {
@@ -115,18 +113,13 @@ export class RunningRequest implements RequestContext<ErrorMap> {
     return this.#replyHeaders;
   }
 
-  /** Bound, so that a handler may destructure its context. */
-  get error(): (code: RpcCode, details: unknown, message?: string) => RpcError {
-    return (code, details, message = `The request was refused: ${code}`) => new RpcError(code, message, { details });
-  }
-
   get messageId(): string | undefined {
     return messageIdOf(this.meta);
   }
 
-  /** Bound, so that a handler may destructure its context. */
-  get callerAlive(): () => Promise<boolean> {
-    return () => this.#host.callerAlive(this.meta.replyTo);
+  /** Asks the broker whether the caller is still there. */
+  callerAlive(): Promise<boolean> {
+    return this.#host.callerAlive(this.meta.replyTo);
   }
 
   /** Aborts the handler's signal. */
