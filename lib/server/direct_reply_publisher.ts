@@ -8,11 +8,16 @@ import type { Reply } from "./reply_publisher.ts";
 
 /** How many callers are remembered as safe to answer. */
 const MAX_PROVEN = 10_000;
-/** At most this many replies wait for a connection; when there are more, the oldest is dropped. */
-const MAX_WAITING = 1_000;
-
+/** At most so many bytes of replies wait for a connection; when there are more, the oldest is dropped. */
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+/** What a reply takes besides its body, in bytes. */
+const OVERHEAD_BYTES = 500;
 /** At most this many replies are unconfirmed at once. */
 const MAX_UNCONFIRMED = 1_000;
+
+function sizeOf({ body }: Reply): number {
+  return OVERHEAD_BYTES + body.length;
+}
 
 /** One connection for replies to direct addresses. */
 class Lane {
@@ -22,6 +27,7 @@ class Lane {
   readonly #window: number;
   readonly #settled: (reply: Reply, confirmed: boolean) => void;
   readonly #waiting = new Set<Reply>();
+  #waitingBytes = 0;
   readonly #confirms: PublisherConfirms<Reply>;
   #underWay = 0;
   #opening: Promise<void> | undefined;
@@ -44,9 +50,12 @@ class Lane {
   }
 
   send(reply: Reply): void {
-    const [oldest] = this.#waiting;
-    if (oldest !== undefined && this.#waiting.size >= MAX_WAITING) this.#drop(oldest, "too many replies wait");
     this.#waiting.add(reply);
+    this.#waitingBytes += sizeOf(reply);
+    for (const oldest of this.#waiting) {
+      if (this.#waitingBytes <= MAX_WAITING_BYTES) break;
+      this.#drop(oldest, "too many replies wait for a connection");
+    }
     this.#opening ??= this.#connect();
     this.flush();
   }
@@ -111,13 +120,17 @@ class Lane {
       else this.#drop(reply, String(error));
       return;
     }
-    this.#waiting.delete(reply);
+    this.#takeOut(reply);
     this.#confirms.add(reply);
     this.#underWay++;
   }
 
+  #takeOut(reply: Reply): void {
+    if (this.#waiting.delete(reply)) this.#waitingBytes -= sizeOf(reply);
+  }
+
   #drop(reply: Reply, why: string): void {
-    this.#waiting.delete(reply);
+    this.#takeOut(reply);
     this.#end(reply, why);
   }
 

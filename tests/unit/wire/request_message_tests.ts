@@ -61,7 +61,7 @@ Deno.test("readRequest() reads what requestMessage() wrote", () => {
   assertEquals({ replyTo, correlationId, messageId, expiration }, {
     replyTo: "amq.gen-\xc3\xbc",
     correlationId: "some-id",
-    messageId: "some-id",
+    messageId: "one-call",
     expiration: 30_000,
   });
 });
