@@ -4,12 +4,13 @@ import type { ByteString } from "./byte_string.ts";
 /** The address of RabbitMQ's direct reply-to (https://www.rabbitmq.com/docs/direct-reply-to). */
 export const DIRECT_REPLY_TO = "amq.rabbitmq.reply-to";
 
+const DIRECT_PREFIX = `${DIRECT_REPLY_TO}.`;
 /** Base64 of a process id, a dot, and base64 of a key of 16 bytes. */
 const DIRECT_ADDRESS = /^([A-Za-z0-9+/]{24,256}={0,2})\.[A-Za-z0-9+/]{22}==$/;
 
 /** Whether an address begins like one of RabbitMQ's direct reply-to; replies to it are never mandatory. */
 export function isDirect(replyTo: ByteString): boolean {
-  return replyTo.startsWith(`${DIRECT_REPLY_TO}.`);
+  return replyTo.startsWith(DIRECT_PREFIX);
 }
 
 /**
