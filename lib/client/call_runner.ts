@@ -23,7 +23,7 @@ export interface CallListener {
   lateReply(correlationId: string | undefined): void;
 }
 
-const REFUSED = "the broker refused the request, its queue may be full";
+const REFUSED = "the broker refused the request; the queue may be full";
 const RETRY = { min: 100, max: 3_000 };
 
 /**
@@ -92,7 +92,7 @@ export class CallRunner {
     for (const call of Array.from(this.#pending.values())) {
       this.#requests.drop(call);
       this.#cancels.cancel(call);
-      this.#fail(call, "canceled", "the client was closed before it ended");
+      this.#fail(call, "canceled", "the client was closed before the call ended");
     }
     this.#pending.close();
     await this.#cancels.close();

@@ -55,7 +55,7 @@ export class Connection implements ChannelOwner {
       return connection;
     } catch (error) {
       if (!signal?.aborted) throw error;
-      const text = "Cannot connect: it was canceled by its signal";
+      const text = "Cannot connect: the signal in the options was aborted";
       throw new RpcError("canceled", text, { outcome: "not_executed", cause: signal.reason });
     } finally {
       signal?.removeEventListener("abort", abort);
@@ -87,10 +87,12 @@ export class Connection implements ChannelOwner {
   }
 
   /**
-   * Opens a channel, and a new one whenever it is lost. While there is no
-   * connection it waits for one, at most `patience` ms.
+   * Opens a channel and keeps it open: whenever the channel is lost, a new one
+   * is opened. If there is no connection now, waits for one, at most `patience` ms.
    *
-   * @throws {RpcError} If the broker refuses what `setup` asks for.
+   * @throws {RpcError} If the channel cannot be opened, if the broker refuses
+   *   what `plan.setup` asks for, if there is no connection within `patience`
+   *   ms, or if this connection is closed.
    */
   async keep(plan: ChannelPlan, patience: number = MAX_TIMEOUT_MS): Promise<KeptChannel> {
     const giveUpAt = performance.now() + patience;
@@ -239,7 +241,7 @@ export class Connection implements ChannelOwner {
     return link;
   }
 
-  /** For how long the broker has confirmed nothing on one of the channels, in ms. */
+  /** How long the broker has left published messages without any confirm, in ms: the longest such time of all channels. */
   #silence(): number {
     let longest = 0;
     for (const { plan, current } of this.#kept) {

@@ -60,7 +60,8 @@ export type AddedBy<List extends readonly Interceptor[]> = [List[number]] extend
 
 /**
  * An interceptor for servers that adds values to the context of handlers, or refuses a request by throwing an
- * `RpcError`: the handler then does not run, and the caller gets `not_executed`.
+ * `RpcError`. The handler then does not run, and the caller gets this error with the outcome `not_executed`, or `unknown`
+ * if the request was redelivered.
  *
  * @param give Called with each request; returns what to add, or a promise of it.
  * @returns The interceptor, for the server's option `interceptors`.

@@ -53,7 +53,7 @@ export interface RunnerHost {
 
 const RUNNING = Symbol("running");
 
-/** Its request, which copies of it keep. */
+/** A call with its running request. A copy made with `{ ...call }` keeps the symbol, so the request is still found. */
 interface RunningCall extends InterceptedCall {
   readonly [RUNNING]: { readonly running: RunningRequest; readonly context: HandlerContext };
 }
@@ -63,10 +63,13 @@ type Answer = RpcError | { readonly body: Uint8Array; readonly headers: HeaderLi
 
 type RequestEvent = "expired_request" | "returned_request" | "canceled_request" | "caller_left";
 
-/** How long a request is kept that may have expired during a stall, in ms: until what came during it has been read. */
+/**
+ * How long to wait before a request is requeued that may have expired during a stall, in ms. After that time, all
+ * requests that arrived during the stall have been read.
+ */
 const REQUEUE_DELAY_MS = BACKLOG_MS + 50;
 
-/** How long a reply to a caller without a deadline is worth sending, in ms. */
+/** The longest time that the server tries to send a reply, in ms; shorter if the caller's deadline comes first. */
 const REPLY_PATIENCE_MS = 60_000;
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
@@ -76,7 +79,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 /**
  * Processes the requests of one procedure or method: refuses or decodes them, runs the handler, replies.
  *
- * No step is an async function, because most handlers return at once and then no promise is needed.
+ * Without interceptors, no step is an async function: most handlers return at once, and then no promise is needed.
  */
 export class RequestRunner {
   readonly #procedure: AnyProcedure;
@@ -99,7 +102,10 @@ export class RequestRunner {
     const { whyAborted } = running;
     // The interceptors may have taken longer than the caller waits.
     if (whyAborted !== undefined || running.endsAt <= performance.now()) {
-      throw new RpcError(whyAborted ?? "deadline_exceeded", "Nobody waits any more");
+      throw new RpcError(
+        whyAborted ?? "deadline_exceeded",
+        "The request was aborted, or its deadline passed, before the handler started",
+      );
     }
     running.executed = true;
     return await this.#handler(call.request, context as never);
@@ -134,14 +140,15 @@ export class RequestRunner {
       this.#emit("expired_request", running);
       this.#end(running, "ack", "deadline_exceeded");
     } else if (idempotent === false) {
-      const text = `Cannot run the request of "${queue}": its server was stalled, and it may have expired meanwhile`;
+      const text =
+        `Cannot run the request from "${queue}" now: the server was stalled, and the request may have expired during that time`;
       this.#reply(
         running,
         new RpcError("aborted", text, { outcome: running.redelivered ? "unknown" : "not_executed" }),
       );
     } else {
       this.#emit("returned_request", running);
-      // Later: what comes back at once might be taken for expired once more, and be requeued many times.
+      // After a delay: if it came back at once, it could again look expired, and would be requeued many times.
       setTimeout(() => this.#end(running, "requeue", undefined), REQUEUE_DELAY_MS);
     }
   }
@@ -191,14 +198,17 @@ export class RequestRunner {
     // An asynchronous validator may have taken longer than the caller waits.
     if (running.endsAt <= performance.now()) running.abort(deadlineError());
     if (running.whyAborted !== undefined) {
-      this.#finish(running, new RpcError(running.whyAborted, "Nobody waits any more"));
+      this.#finish(
+        running,
+        new RpcError(running.whyAborted, "The request was aborted, or its deadline passed, before the handler started"),
+      );
       return;
     }
     this.#host.isolate(() => this.#call(running, value));
   }
 
   #call(running: RunningRequest, value: unknown): void {
-    // Called unbound, so `this` is undefined.
+    // In a variable, so that `this` is undefined inside the handler.
     const handler = this.#handler;
     let result: unknown;
     let waits: boolean;

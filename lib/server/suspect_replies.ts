@@ -11,20 +11,24 @@ interface Loss {
 
 type Address = Pick<ReplyParts, "replyTo" | "correlationId">;
 
-/** Names a reply by its address and correlation id: a request that is redelivered gets the same again. */
+/**
+ * A key made of the reply address and the correlation id. Both are unchanged when a request is redelivered, so all replies
+ * to one request have the same key.
+ */
 export function keyOf({ replyTo, correlationId = "" }: Address): string {
   return `${replyTo}\0${correlationId}`;
 }
 
 /**
- * Counts the links that went down while a reply was under way. A link takes its requests with it, which come again and
- * are answered again, so the count belongs to the request and not to one reply of it.
+ * Counts, for each request, how many links were lost while a reply to it was not yet confirmed: the reply may be what
+ * breaks the link. After a loss, the broker delivers the request again and the server answers it again, so the count is
+ * kept for the request, not for a single reply.
  */
 export class SuspectReplies {
   readonly #losses = new Map<string, Loss>();
   #link = 0;
 
-  /** Notes that a link is lost; those that are added next went down with it. */
+  /** Notes that a link was lost. Call it before `add`: the replies that are added afterwards were lost with this link. */
   linkLost(): void {
     this.#link++;
   }

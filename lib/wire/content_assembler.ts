@@ -15,7 +15,7 @@ import {
 import type { Confirm, Delivery, Returned } from "./message.ts";
 import { NO_PROPERTIES, PropertiesDecoder } from "./properties_decoder.ts";
 
-/** Receives what arrives on one channel. `push` throws what it throws; later frames are decoded nevertheless. */
+/** Receives what arrives on one channel. If a method throws, `FrameDecoder.push` throws the same error; its next call decodes the frames after it. */
 export interface ChannelSink {
   /** A message for a consumer is complete. */
   delivered(delivery: Delivery): void;
@@ -49,7 +49,8 @@ export class ContentAssembler {
   readonly #decoder = new PropertiesDecoder();
   #awaited: Awaited = "method";
 
-  // The message in progress. Strings keep the values of the message before until they are read.
+  // The message in progress. Its strings still have the values of the previous message until they are overwritten: if the
+  // new value is equal, the reader returns the old string and needs no new memory.
   #isReturn = false;
   #deliveryTag = 0;
   #redelivered = false;
@@ -275,7 +276,7 @@ export class ContentAssembler {
   }
 }
 
-/** Whether {@linkcode ContentAssembler} handles a method, or content follows it. */
+/** Whether a method is handled by {@linkcode ContentAssembler} or is followed by content (`basic.get-ok`). */
 function isHot(method: number): boolean {
   return method === BASIC_DELIVER || method === BASIC_RETURN || method === BASIC_ACK || method === BASIC_NACK ||
     method === BASIC_GET_OK;
