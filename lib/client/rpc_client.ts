@@ -242,14 +242,12 @@ export class RpcClient implements AsyncDisposable {
     return error;
   }
 
-  #settled(
-    { procedure: { queue, method }, id, deadline, timeout, attempts }: PendingCall,
-    error: Error | undefined,
-  ): void {
+  #settled(call: PendingCall, error: Error | undefined): void {
     if (error instanceof RpcError) markAsCallError(error);
     const { onEvent } = this.#options;
     // Without a listener the event is not even created.
     if (onEvent === undefined) return;
+    const { procedure: { queue, method }, id, deadline, timeout, attempts } = call;
     const code = error === undefined ? "ok" : error instanceof RpcError ? error.code : "unknown";
     const outcome = error instanceof RpcError ? error.outcome : undefined;
     const duration = performance.now() - (deadline - timeout);

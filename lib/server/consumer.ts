@@ -30,8 +30,6 @@ export interface ConsumerHost extends ContextHost {
   readonly interceptors: readonly Interceptor[];
   /** Whether `handled` is emitted at the end of every request. */
   readonly listens: boolean;
-  /** Calls `run` in the asynchronous context in which the server was created. */
-  isolate(run: () => void): void;
   emit(event: ServerEvent): void;
 }
 
@@ -39,6 +37,8 @@ export interface ConsumerHost extends ContextHost {
 const ABSENCE_MS = 100;
 /** How long `stop` waits at most until the broker may send no more requests, in ms. */
 const CANCEL_PATIENCE_MS = 250;
+
+const SETTLED = Promise.resolve();
 
 /** Consumes the queue of one procedure or service over one channel. */
 export class Consumer {
@@ -50,7 +50,6 @@ export class Consumer {
   readonly #running = new Set<RunningRequest>();
   /** Those with a correlation id; a set of them where several have the same. */
   readonly #byId = new Map<ByteString, RunningRequest | Set<RunningRequest>>();
-  #arrived: RunningRequest[] = [];
   #kept: KeptChannel | undefined;
   #acks: AckBatcher | undefined;
   #consumerTag: string | undefined;
@@ -72,7 +71,6 @@ export class Consumer {
       listens: host.listens,
       isCanceled: ({ meta: { correlationId } }) =>
         correlationId !== undefined && host.isCanceled(this.queue, correlationId),
-      isolate: (run) => host.isolate(run),
       settle: (running, settlement) => this.#settle(running, settlement),
       emit: (event) => host.emit(event),
     };
@@ -218,15 +216,12 @@ export class Consumer {
     this.#host.emit({ type: "rejected_request", queue: this.queue, reason });
   }
 
-  /** Requests of one socket read are all recorded before the first one runs: a blocking handler must not hide their age. */
+  /**
+   * Runs a request later, in a microtask of its own: all requests of one read are noted before the first is run, so that a
+   * handler that blocks does not hide their age; and what a handler sets in its asynchronous context reaches no other.
+   */
   #start(running: RunningRequest): void {
-    if (this.#arrived.push(running) === 1) queueMicrotask(() => this.#startArrived());
-  }
-
-  #startArrived(): void {
-    const arrived = this.#arrived;
-    this.#arrived = [];
-    for (const running of arrived) this.#run(running);
+    SETTLED.then(() => this.#run(running));
   }
 
   #run(running: RunningRequest): void {

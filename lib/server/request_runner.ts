@@ -46,8 +46,6 @@ export interface RunnerHost {
   settle(running: RunningRequest, settlement: Settlement): void;
   /** Whether `handled` is emitted at the end of every request. */
   readonly listens: boolean;
-  /** Calls `run` in the asynchronous context in which the server was created. */
-  isolate(run: () => void): void;
   emit(event: ServerEvent): void;
 }
 
@@ -204,10 +202,6 @@ export class RequestRunner {
       );
       return;
     }
-    this.#host.isolate(() => this.#call(running, value));
-  }
-
-  #call(running: RunningRequest, value: unknown): void {
     // In a variable, so that `this` is undefined inside the handler.
     const handler = this.#handler;
     let result: unknown;

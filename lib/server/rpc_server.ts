@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from "node:async_hooks";
 import type { ConnectOptions } from "../connection/connect_options.ts";
 import { Connection } from "../connection/connection.ts";
 import { settlesWithin } from "../contract/deadline.ts";
@@ -119,7 +118,6 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
   readonly #control: ControlListener;
   readonly #stalls = new StallDetector();
   readonly #consumers = new Map<string, Consumer>();
-  readonly #isolate: (run: () => void) => void = AsyncLocalStorage.snapshot();
   readonly #canceled = new CancelRegistry();
   #closing: Promise<void> | undefined;
 
@@ -321,7 +319,6 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
       interceptors: this.#options.interceptors ?? [],
       propagate: this.#options.propagate ?? [],
       listens: this.#options.onEvent !== undefined,
-      isolate: this.#isolate,
       arrivedAfter: () => this.#stalls.arrivedAfter(),
       callerAlive: (replyTo) => this.#probe.isAlive(replyTo),
       emit: (event) => emitTo(this.#options.onEvent ?? logServerEvent, event),

@@ -27,7 +27,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   wire: ["node:buffer"],
   connection: ["amqplib", "node:buffer", "node:diagnostics_channel", "node:stream"],
   client: [],
-  server: ["node:async_hooks", "node:process"],
+  server: ["node:process"],
   rpc: [],
   tutorial: ["@std/cli/parse-args"],
   scripts: [],
