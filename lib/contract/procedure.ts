@@ -153,21 +153,6 @@ export function queueSettings(options: QueueOptions, action: string): QueueSetti
   return { queue, queueType, maxLength, messageTtl, deadLetterExchange, deadLetterRoutingKey };
 }
 
-/** The arguments with which a server declares the queue of a procedure. */
-export function queueArguments(settings: Omit<QueueSettings, "queue">): Record<string, unknown> {
-  const { queueType, maxLength, messageTtl, deadLetterExchange, deadLetterRoutingKey } = settings;
-  const named = {
-    // Older tutorials declare a transient queue without arguments.
-    "x-queue-type": queueType === "transient" ? undefined : queueType,
-    "x-max-length": maxLength,
-    "x-overflow": maxLength === undefined ? undefined : "reject-publish",
-    "x-message-ttl": messageTtl,
-    "x-dead-letter-exchange": deadLetterExchange,
-    "x-dead-letter-routing-key": deadLetterRoutingKey,
-  };
-  return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
-}
-
 function checkCodec(codec: unknown, name: string, action: string): void {
   const { encode, decode, contentType, maxBytes } = (codec ?? {}) as Partial<Codec<unknown>>;
   if (typeof encode !== "function" || typeof decode !== "function") {

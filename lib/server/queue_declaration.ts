@@ -1,6 +1,21 @@
 import type { Connection } from "../connection/connection.ts";
 import { RpcError } from "../contract/errors.ts";
-import { queueArguments, type QueueSettings } from "../contract/procedure.ts";
+import type { QueueSettings } from "../contract/procedure.ts";
+
+/** The arguments with which a server declares the queue of a procedure. */
+export function queueArguments(settings: Omit<QueueSettings, "queue">): Record<string, unknown> {
+  const { queueType, maxLength, messageTtl, deadLetterExchange, deadLetterRoutingKey } = settings;
+  const named = {
+    // Older tutorials declare a transient queue without arguments.
+    "x-queue-type": queueType === "transient" ? undefined : queueType,
+    "x-max-length": maxLength,
+    "x-overflow": maxLength === undefined ? undefined : "reject-publish",
+    "x-message-ttl": messageTtl,
+    "x-dead-letter-exchange": deadLetterExchange,
+    "x-dead-letter-routing-key": deadLetterRoutingKey,
+  };
+  return Object.fromEntries(Object.entries(named).filter(([, value]) => value !== undefined));
+}
 
 /**
  * Declares a queue; an existing queue is used unchanged, whatever its arguments.

@@ -28,6 +28,7 @@ import "./contract/procedure_tests.ts";
 import "./contract/validate_tests.ts";
 import "./server/ack_batcher_tests.ts";
 import "./server/cancel_registry_tests.ts";
+import "./server/queue_declaration_tests.ts";
 import "./server/stall_detector_tests.ts";
 import "./server/suspect_replies_tests.ts";
 import "./tutorial/command_line_tests.ts";

@@ -3,7 +3,7 @@ import { integer } from "../../../lib/contract/decimal_codecs.ts";
 import { MAX_BODY_BYTES } from "../../../lib/contract/codec.ts";
 import { text } from "../../../lib/contract/plain_codecs.ts";
 import { json } from "../../../lib/contract/json_codec.ts";
-import { procedure, type ProcedureOptions, queueArguments } from "../../../lib/contract/procedure.ts";
+import { procedure, type ProcedureOptions } from "../../../lib/contract/procedure.ts";
 
 const BASE = { queue: "q", request: integer(), reply: text() };
 
@@ -139,24 +139,3 @@ for (const [options, kind, text] of REFUSED) {
     assertEquals(message.startsWith("Cannot define procedure: "), true, message);
   });
 }
-
-Deno.test("queueArguments() has the type of the queue alone where nothing is limited", () => {
-  assertEquals(queueArguments(procedure({ ...BASE, queueType: "quorum" })), { "x-queue-type": "quorum" });
-  assertEquals(queueArguments(procedure({ ...BASE, queueType: "classic" })), { "x-queue-type": "classic" });
-});
-
-Deno.test("queueArguments() of a transient queue are none, as old tutorials declare it", () => {
-  assertEquals(queueArguments(procedure({ ...BASE, queueType: "transient" })), {});
-});
-
-Deno.test("queueArguments() has every limit that is set, the empty exchange too, and refuses what is too much", () => {
-  const limits = { maxLength: 7, messageTtl: 60_000, deadLetterExchange: "", deadLetterRoutingKey: "dead" };
-  assertEquals(queueArguments(procedure({ ...BASE, ...limits })), {
-    "x-queue-type": "quorum",
-    "x-max-length": 7,
-    "x-overflow": "reject-publish",
-    "x-message-ttl": 60_000,
-    "x-dead-letter-exchange": "",
-    "x-dead-letter-routing-key": "dead",
-  });
-});

@@ -1,0 +1,28 @@
+import { assertEquals } from "@std/assert";
+import { integer } from "../../../lib/contract/decimal_codecs.ts";
+import { text } from "../../../lib/contract/plain_codecs.ts";
+import { procedure } from "../../../lib/contract/procedure.ts";
+import { queueArguments } from "../../../lib/server/queue_declaration.ts";
+
+const BASE = { queue: "q", request: integer(), reply: text() };
+
+Deno.test("queueArguments() has the type of the queue alone where nothing is limited", () => {
+  assertEquals(queueArguments(procedure({ ...BASE, queueType: "quorum" })), { "x-queue-type": "quorum" });
+  assertEquals(queueArguments(procedure({ ...BASE, queueType: "classic" })), { "x-queue-type": "classic" });
+});
+
+Deno.test("queueArguments() of a transient queue are none, as old tutorials declare it", () => {
+  assertEquals(queueArguments(procedure({ ...BASE, queueType: "transient" })), {});
+});
+
+Deno.test("queueArguments() has every limit that is set, the empty exchange too, and refuses what is too much", () => {
+  const limits = { maxLength: 7, messageTtl: 60_000, deadLetterExchange: "", deadLetterRoutingKey: "dead" };
+  assertEquals(queueArguments(procedure({ ...BASE, ...limits })), {
+    "x-queue-type": "quorum",
+    "x-max-length": 7,
+    "x-overflow": "reject-publish",
+    "x-message-ttl": 60_000,
+    "x-dead-letter-exchange": "",
+    "x-dead-letter-routing-key": "dead",
+  });
+});
