@@ -50,7 +50,12 @@ for (const [queueType, type, durable] of [["quorum", "quorum", true], ["classic"
 test('queueType: "transient" declares what an old tutorial server declares', async ({ broker, url, queue }) => {
   await declare(url, double(queue, { queueType: "transient" }));
   const { type, durable, args } = await properties(broker, queue);
-  assertEquals([type, durable, args], ["classic", false, "[]"]);
+  // RabbitMQ 4 adds the type itself.
+  assertEquals([type, durable, args.replace('{<<"x-queue-type">>,longstr,<<"classic">>}', "")], [
+    "classic",
+    false,
+    "[]",
+  ]);
   await withChannel(url, (channel) => channel.assertQueue(queue, { durable: false }));
 });
 
