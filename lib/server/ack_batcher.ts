@@ -13,7 +13,6 @@ export class AckBatcher {
   #unsettled = 0;
   #held = false;
   #whenUnsettled: { readonly count: number; readonly notify: () => void } | undefined;
-  #lastTag = 0;
 
   constructor(channel: Pick<AmqpChannel, "ack" | "nack" | "closed">) {
     this.#channel = channel;
@@ -21,7 +20,6 @@ export class AckBatcher {
 
   /** Records a delivery; each tag is larger than the one before. */
   delivered(deliveryTag: number): void {
-    this.#lastTag = deliveryTag;
     this.#open.add(deliveryTag);
     this.#unsettled++;
     if (this.#whenUnsettled !== undefined && this.#unsettled >= this.#whenUnsettled.count) this.#whenUnsettled.notify();
@@ -70,7 +68,7 @@ export class AckBatcher {
     this.#turn = [];
     this.#unsettled -= turn.length;
     // Tags below the first open one share one ack; finished tags above one that is still open need one each.
-    const [firstOpen = this.#lastTag + 1] = this.#open;
+    const [firstOpen = Infinity] = this.#open;
     let multiple = 0;
     for (const tag of turn) {
       if (tag > firstOpen) this.#channel.ack(tag, false);

@@ -1,7 +1,9 @@
 import { assert, assertEquals, assertFalse, assertInstanceOf, assertStrictEquals } from "@std/assert";
 import {
+  isCallError,
   isRpcCode,
   isRpcOutcome,
+  markAsCallError,
   type RpcCode,
   RpcError,
   type RpcErrorOptions,
@@ -91,4 +93,24 @@ Deno.test("withOutcome() copies an error with another outcome, and names the fir
 Deno.test("withOutcome() adds neither an id nor details", () => {
   const { details, id } = withOutcome(new RpcError("not_found", ""), "executed");
   assertEquals([details, id], [undefined, undefined]);
+});
+
+Deno.test("RpcError as JSON has what travels, and neither stack nor cause", () => {
+  const bare = new RpcError("not_found", "no user", { cause: new Error("secret") });
+  const known = { name: "RpcError", code: "not_found", outcome: "unknown", message: "no user" };
+  assertEquals(JSON.parse(JSON.stringify(bare)), known);
+  const full = new RpcError("not_found", "no user", { details: { id: 7 }, id: "some-id" });
+  assertEquals(JSON.parse(JSON.stringify(full)), { ...known, details: { id: 7 }, id: "some-id" });
+});
+
+Deno.test("RpcError has no details and no id of its own where it was given none", () => {
+  assertEquals(Object.keys(new RpcError("aborted", "")).sort(), ["code", "name", "outcome"]);
+});
+
+Deno.test("isCallError() knows the errors that were marked, and no copies of them", () => {
+  const error = new RpcError("aborted", "");
+  assertFalse(isCallError(error));
+  markAsCallError(error);
+  assert(isCallError(error));
+  assertFalse(isCallError(withOutcome(error, "executed")));
 });

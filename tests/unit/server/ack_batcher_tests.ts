@@ -109,6 +109,31 @@ Deno.test("AckBatcher keeps acks back while it is held, and sends them together 
   assertEquals(channel.written, ["ack ..3", "ack ..4"]);
 });
 
+Deno.test("AckBatcher.ackNow() acknowledges one delivery at once, though acks are held", async () => {
+  const { acks, channel } = deliver(3);
+  acks.hold(10);
+  acks.ack(1);
+  acks.ackNow(2);
+  assertEquals(channel.written, ["ack 2"]);
+  acks.release();
+  assertEquals(channel.written, ["ack 2", "ack ..1"]);
+  acks.ack(3);
+  await Promise.resolve();
+  assertEquals(channel.written, ["ack 2", "ack ..1", "ack ..3"]);
+});
+
+Deno.test("AckBatcher.ackNow() settles a delivery, and keeps no later one from being covered", async () => {
+  const { acks, channel } = deliver(3);
+  acks.ackNow(1);
+  assertEquals(await isSettled(acks.hold(3)), false);
+  acks.delivered(4);
+  assertEquals(await isSettled(acks.hold(3)), true);
+  acks.ack(2);
+  acks.ack(3);
+  acks.release();
+  assertEquals(channel.written, ["ack 1", "ack ..3"]);
+});
+
 Deno.test("AckBatcher rejects though it is held", () => {
   const { acks, channel } = deliver(1);
   acks.hold(10);

@@ -1,0 +1,48 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { checkInterceptors, compose, type InterceptedCall, provide } from "../../../lib/contract/interceptor.ts";
+
+const CALL: InterceptedCall = {
+  side: "server",
+  queue: "q",
+  method: undefined,
+  request: 1,
+  headers: {},
+  signal: undefined,
+  deadline: undefined,
+  context: undefined,
+};
+
+Deno.test("compose() without interceptors is the answer itself", async () => {
+  assertEquals(await compose([], ({ request }) => Promise.resolve(request))(CALL), 1);
+});
+
+Deno.test("compose() puts the first interceptor outermost, and each may change request and reply", async () => {
+  const add = (text: string) => (next: (call: InterceptedCall) => Promise<unknown>) => async (call: InterceptedCall) =>
+    `${await next({ ...call, request: `${call.request}${text}` })}${text}`;
+  const next = compose([add("a"), add("b")], ({ request }) => Promise.resolve(`${request}|`));
+  assertEquals(await next(CALL), "1ab|ba");
+});
+
+Deno.test("provide() adds to the context before it goes on, and does without one", async () => {
+  const context = {} as unknown as NonNullable<InterceptedCall["context"]>;
+  const next = provide(() => Promise.resolve({ user: "alice" }))((call) => Promise.resolve({ ...call.context }));
+  assertEquals(await next({ ...CALL, context }), { user: "alice" });
+  assertEquals(await next(CALL), {});
+});
+
+Deno.test("provide() that throws does not go on", async () => {
+  let went = false;
+  const next = provide(() => {
+    throw new Error("no");
+  })(() => Promise.resolve(went = true));
+  await assertRejects(() => next(CALL), Error, "no");
+  assertEquals(went, false);
+});
+
+Deno.test("checkInterceptors() takes a list of functions, and nothing else", () => {
+  checkInterceptors([]);
+  checkInterceptors([(next: unknown) => next]);
+  for (const wrong of [undefined, {}, () => {}, [1], [() => {}, undefined]]) {
+    assertThrows(() => checkInterceptors(wrong), TypeError, "'interceptors' must be a list of functions");
+  }
+});
