@@ -22,6 +22,8 @@ Deno.test("other texts are encoded as UTF-8", () => {
   assertEquals(toByteString("größe"), "gr\xc3\xb6\xc3\x9fe");
   assertEquals(fromByteString("gr\xc3\xb6\xc3\x9fe"), "größe");
   assertEquals(toByteString("😀"), "\xf0\x9f\x98\x80");
+  assertEquals(toByteString("\x80"), "\xc2\x80");
+  assertEquals(fromByteString("\xc2\x80"), "\x80");
 });
 
 Deno.test("a lone surrogate becomes U+FFFD", () => {

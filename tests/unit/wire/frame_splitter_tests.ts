@@ -111,3 +111,21 @@ Deno.test("a size that is only claimed takes little memory", () => {
   assertEquals(splitter.fault, undefined);
   assertLess(Deno.memoryUsage().external - before, 64 * 1024 * 1024);
 });
+
+Deno.test("every octet of a size counts", () => {
+  const large = frame(3, 1, Buffer.alloc(0x12345, 7));
+  assertEquals(split([large]), { frames: [large], fault: undefined });
+  assertEquals(split(cut(large, [5, 9])), { frames: [large], fault: undefined });
+  const claimed = Buffer.from([3, 0, 1, 0xff, 0xff, 0xff, 0xfe]);
+  const fault = "Frame size 4294967294 exceeds maxFrameSize 4096";
+  assertEquals(split([claimed], 4096), { frames: [], fault });
+  assertEquals(split(cut(claimed, [4]), 4096), { frames: [], fault });
+});
+
+Deno.test("a limit of one byte is a limit", () => {
+  const fits = frame(3, 1, Buffer.from("a"));
+  const large = frame(3, 1, Buffer.from("ab"));
+  const fault = "Frame size 2 exceeds maxFrameSize 1";
+  assertEquals(split([fits, large], 1), { frames: [fits], fault });
+  assertEquals(split([fits, ...cut(large, [3])], 1), { frames: [fits], fault });
+});
