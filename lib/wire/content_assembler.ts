@@ -34,7 +34,7 @@ export interface ChannelSink {
  * What must come next on a channel. `foreign` is the content of `basic.get-ok`, which is not read here; `nothing` means
  * that the protocol was violated.
  */
-type Awaited = "method" | "header" | "body" | "foreign header" | "foreign body" | "nothing";
+type Awaited = "method" | "header" | "body" | "foreign" | "nothing";
 
 const NO_BODY: Uint8Array = Buffer.alloc(0);
 
@@ -61,7 +61,7 @@ export class ContentAssembler {
   #routingKey = "";
   #properties = NO_PROPERTIES;
   #malformed: string | undefined;
-  /** How many bytes of the body are still to come, also of foreign content. */
+  /** How many bytes of the body are still to come. */
   #remaining = 0;
   /** Collects a body that comes in several frames. */
   #body = NO_BODY;
@@ -105,7 +105,7 @@ export class ContentAssembler {
       if (this.#awaited === "header") return this.#violate("Expected a content header, got a method");
       if (this.#awaited === "body") return this.#violate("Expected a content body, got a method");
       if (this.#awaited === "nothing") return isHot(method);
-      // It interrupts foreign content, which is not checked here.
+      // It ends foreign content, which is not checked here.
       this.#awaited = "method";
     }
     switch (method) {
@@ -118,7 +118,7 @@ export class ContentAssembler {
       case BASIC_NACK:
         return this.#confirm(true);
       case BASIC_GET_OK:
-        this.#awaited = "foreign header";
+        this.#awaited = "foreign";
         return false;
       default:
         return false;
@@ -164,17 +164,12 @@ export class ContentAssembler {
 
   #acceptHeader(): boolean {
     const reader = this.#reader;
-    const foreign = this.#awaited === "foreign header";
-    if (!foreign && this.#awaited !== "header") return this.#unexpected("header");
+    if (this.#awaited === "foreign") return false;
+    if (this.#awaited !== "header") return this.#unexpected("header");
     const classId = reader.uint16();
     // The weight, always 0.
     reader.uint16();
     const size = reader.uint64();
-    if (foreign) {
-      this.#remaining = size;
-      this.#awaited = size > 0 ? "foreign body" : "method";
-      return false;
-    }
     if (reader.failed) return this.#violate("Cannot read the size in a content header");
     if (classId !== BASIC) return this.#violate(`Content header of class ${classId}, not ${BASIC}`);
     if (!Number.isSafeInteger(size)) return this.#violate("Content of 2^53 bytes or more");
@@ -192,14 +187,9 @@ export class ContentAssembler {
   }
 
   #acceptBody(bytes: Buffer, start: number, end: number): boolean {
-    const length = end - start;
-    const remaining = this.#remaining - length;
-    if (this.#awaited === "foreign body") {
-      this.#remaining = remaining;
-      if (remaining <= 0) this.#awaited = "method";
-      return false;
-    }
+    if (this.#awaited === "foreign") return false;
     if (this.#awaited !== "body") return this.#unexpected("body");
+    const remaining = this.#remaining - (end - start);
     if (remaining < 0) return this.#violate("Too much content sent");
     if (this.#malformed !== undefined) {
       this.#remaining = remaining;
@@ -258,12 +248,8 @@ export class ContentAssembler {
         return this.#violate(`A content ${what} without a method before it`);
       case "header":
         return this.#violate("Expected a content header, got a body");
-      case "body":
-        return this.#violate("Expected a content body, got a header");
       default:
-        // Foreign content, which is not checked here.
-        this.#awaited = "method";
-        return false;
+        return this.#violate("Expected a content body, got a header");
     }
   }
 
