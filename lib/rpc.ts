@@ -48,13 +48,8 @@ export type { Headers } from "./contract/headers.ts";
 export type { RequestContext } from "./contract/request_context.ts";
 export { type ClientOf, RpcClient, type RpcClientOptions } from "./client/rpc_client.ts";
 export type { CallOptions, ParentContext } from "./client/call_options.ts";
-export {
-  type Handlers,
-  RpcServer,
-  type RpcServerOptions,
-  type ServeOptions,
-  type Serving,
-} from "./server/rpc_server.ts";
+export { RpcServer } from "./server/rpc_server.ts";
+export type { Handlers, RpcServerOptions, ServeOptions, Serving } from "./server/server_options.ts";
 export type { Handler } from "./server/request_runner.ts";
 export type { ConnectionEvent } from "./connection/connection_event.ts";
 export type { ClientEvent } from "./client/client_event.ts";

@@ -1,0 +1,68 @@
+import type { ConnectOptions } from "../connection/connect_options.ts";
+import type { Interceptor } from "../contract/interceptor.ts";
+import type { RequestContext } from "../contract/request_context.ts";
+import type { Method, Methods } from "../contract/service.ts";
+import type { Handler } from "./request_runner.ts";
+import type { ServerEvent } from "./server_event.ts";
+
+/** Options of `RpcServer.connect`. */
+export interface RpcServerOptions<Interceptors extends readonly Interceptor[] = readonly Interceptor[]>
+  extends ConnectOptions {
+  /**
+   * Functions that run around the handler of every request, the first one outermost; see {@linkcode Interceptor}.
+   *
+   * @default {[]}
+   */
+  readonly interceptors?: Interceptors;
+  /**
+   * The names of the request headers that calls with `{ parent: context }` send too.
+   *
+   * @default {[]}
+   */
+  readonly propagate?: readonly string[];
+  /**
+   * Which queues requests may name as their `reply_to`, besides those that the
+   * broker named (`amq.gen-*`, direct reply-to) and the exclusive queues of
+   * other connections, which are always allowed. Callers can make the server
+   * publish to every queue that it allows.
+   *
+   * @default {() => false}
+   */
+  readonly replyTo?: (name: string) => boolean;
+  /**
+   * Called with the events of the connection and of requests. What it throws is
+   * logged and ignored.
+   *
+   * @default {logs important events to stderr}
+   */
+  readonly onEvent?: (event: ServerEvent) => void;
+}
+
+/** Options of {@linkcode RpcServer.serve}. */
+export interface ServeOptions {
+  /**
+   * How many requests are in progress at once, from 1 to 65,535; each is
+   * started when it arrives, none waits in the server's memory.
+   *
+   * @default {10}
+   */
+  readonly prefetch?: number;
+}
+
+/** The handlers of a service: one function for each method, and no other. */
+export type Handlers<Of extends Methods, Added extends object = object> = {
+  readonly [Name in keyof Of]: Of[Name] extends
+    Method<infer _RequestIn, infer RequestOut, infer ReplyIn, infer _ReplyOut, infer Errors>
+    ? Handler<RequestOut, ReplyIn, RequestContext<Errors> & Added>
+    : never;
+};
+
+/** One procedure or service that is being served. */
+export interface Serving extends AsyncDisposable {
+  /**
+   * Stops consuming this queue; resolves when its requests in progress are
+   * answered, or after `drainTimeout`: what is left is then aborted and
+   * requeued. Other queues are still served.
+   */
+  stop(): Promise<void>;
+}
