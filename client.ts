@@ -8,7 +8,7 @@ import {
   reportNoBroker,
   runScript,
   UsageError,
-} from "./lib/tutorial/command_line.ts";
+} from "./lib/cli/command_line.ts";
 import { printable, printableJson } from "./lib/contract/printable.ts";
 import { fibonacci, MAX_N } from "./lib/tutorial/fib.ts";
 import { procedure, RpcClient, RpcError, type RpcOutcome } from "./lib/rpc.ts";

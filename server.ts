@@ -9,7 +9,7 @@ import {
   runScript,
   untilSignal,
   UsageError,
-} from "./lib/tutorial/command_line.ts";
+} from "./lib/cli/command_line.ts";
 import { fib, fibonacci } from "./lib/tutorial/fib.ts";
 import { procedure, type QueueType, RpcError, RpcServer } from "./lib/rpc.ts";
 

@@ -5,7 +5,7 @@
  */
 
 import { connect } from "amqplib";
-import { parseCommandLine, runScript, UsageError } from "../../lib/tutorial/command_line.ts";
+import { parseCommandLine, runScript, UsageError } from "../../lib/cli/command_line.ts";
 import { Broker, interruption } from "../support/broker.ts";
 import { ensureRabbitMQ, runScript as runOnBroker } from "../support/install.ts";
 import { criteria } from "./criteria.ts";

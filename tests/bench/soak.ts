@@ -4,7 +4,7 @@
  * @module
  */
 
-import { parseCommandLine, runScript, UsageError } from "../../lib/tutorial/command_line.ts";
+import { parseCommandLine, runScript, UsageError } from "../../lib/cli/command_line.ts";
 import { Broker, interruption } from "../support/broker.ts";
 import { ensureRabbitMQ, runScript as runOnBroker } from "../support/install.ts";
 import { Worker } from "./pair.ts";

@@ -1,5 +1,5 @@
 /**
- * Imports between the wings of `lib/` go one way: scripts, tutorial -> rpc -> client | server -> connection, wire ->
+ * Imports between the wings of `lib/` go one way: scripts, cli, tutorial -> rpc -> client | server -> connection, wire ->
  * contract.
  *
  * @module
@@ -17,8 +17,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   client: ["contract", "wire", "connection", "client"],
   server: ["contract", "wire", "connection", "server"],
   rpc: ["contract", "connection", "client", "server"],
-  tutorial: ["contract", "connection", "rpc", "tutorial"],
-  scripts: ["contract", "rpc", "tutorial"],
+  cli: ["contract", "connection", "rpc", "cli"],
+  tutorial: ["contract", "rpc", "tutorial"],
+  scripts: ["contract", "rpc", "cli", "tutorial"],
 };
 
 /** The packages that a wing may import; all else is this project's. */
@@ -29,7 +30,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   client: [],
   server: ["node:process"],
   rpc: [],
-  tutorial: ["@std/cli/parse-args"],
+  cli: ["@std/cli/parse-args"],
+  tutorial: [],
   scripts: [],
 };
 

@@ -5,6 +5,7 @@
  * @module
  */
 
+import "./cli/command_line_tests.ts";
 import "./client/call_ids_tests.ts";
 import "./client/called_queues_tests.ts";
 import "./client/pending_call_tests.ts";
@@ -36,7 +37,6 @@ import "./server/cancel_registry_tests.ts";
 import "./server/queue_declaration_tests.ts";
 import "./server/stall_detector_tests.ts";
 import "./server/suspect_replies_tests.ts";
-import "./tutorial/command_line_tests.ts";
 import "./tutorial/fib_tests.ts";
 import "./wire/byte_string_tests.ts";
 import "./wire/content_encoding_tests.ts";

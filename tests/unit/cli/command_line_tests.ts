@@ -13,7 +13,7 @@ import {
   runScript,
   untilSignal,
   UsageError,
-} from "../../../lib/tutorial/command_line.ts";
+} from "../../../lib/cli/command_line.ts";
 import { consoleErrors } from "../../support/console_errors.ts";
 import { environment } from "../../support/environment.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
