@@ -31,6 +31,7 @@ export type { Codec, CodecOptions } from "./contract/codec.ts";
 export type { Schema, SchemaIssue, SchemaResult } from "./contract/json_codec.ts";
 export { procedure } from "./contract/procedure.ts";
 export type {
+  AnyProcedure,
   ErrorMap,
   MethodOptions,
   NoErrors,
@@ -41,15 +42,15 @@ export type {
   QueueType,
 } from "./contract/procedure.ts";
 export { method, service } from "./contract/service.ts";
-export type { AnyMethod, Method, Methods, ProcedureOf, Service, ServiceOptions } from "./contract/service.ts";
+export type { AnyMethod, Declared, Method, Methods, ProcedureOf, Service, ServiceOptions } from "./contract/service.ts";
 export { provide } from "./contract/interceptor.ts";
 export type { AddedBy, InterceptedCall, Interceptor, Next } from "./contract/interceptor.ts";
 export type { Headers } from "./contract/headers.ts";
-export type { RequestContext } from "./contract/request_context.ts";
+export type { NoErrorsDeclared, RequestContext } from "./contract/request_context.ts";
 export { type ClientOf, RpcClient, type RpcClientOptions } from "./client/rpc_client.ts";
 export type { CallOptions, ParentContext } from "./client/call_options.ts";
 export { RpcServer } from "./server/rpc_server.ts";
-export type { Handlers, RpcServerOptions, ServeOptions, Serving } from "./server/server_options.ts";
+export type { Handlers, HandlersOf, RpcServerOptions, ServeOptions, Serving } from "./server/server_options.ts";
 export type { Handler } from "./server/request_runner.ts";
 export type { ConnectionEvent } from "./connection/connection_event.ts";
 export type { ClientEvent } from "./client/client_event.ts";

@@ -1,6 +1,6 @@
 import { RpcError, withOutcome } from "../contract/errors.ts";
 import type { InterceptedCall, Next } from "../contract/interceptor.ts";
-import type { AnyProcedure } from "./pending_call.ts";
+import type { AnyProcedure } from "../contract/procedure.ts";
 
 /**
  * The innermost function of a client's interceptors: makes the call, and makes it again only if that cannot run the

@@ -1,6 +1,6 @@
 import { type Codec, encodeBody } from "../contract/codec.ts";
 import { RpcError, withOutcome } from "../contract/errors.ts";
-import type { AnyProcedure } from "./pending_call.ts";
+import type { AnyProcedure } from "../contract/procedure.ts";
 
 /**
  * Encodes the request of a call.

@@ -1,11 +1,8 @@
 import type { RpcOutcome } from "../contract/errors.ts";
 import type { Headers } from "../contract/headers.ts";
-import type { ErrorMap, Procedure } from "../contract/procedure.ts";
+import type { AnyProcedure } from "../contract/procedure.ts";
 import type { HeaderList } from "../wire/message.ts";
 import { callId, type CallIds } from "./call_ids.ts";
-
-/** A procedure of any types; its codecs are only given values of its own types. */
-export type AnyProcedure = Procedure<never, unknown, never, unknown, ErrorMap>;
 
 function nothing(): void {}
 

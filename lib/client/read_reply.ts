@@ -1,11 +1,11 @@
 import { type Codec, decodeBody } from "../contract/codec.ts";
 import { RpcError } from "../contract/errors.ts";
+import type { AnyProcedure } from "../contract/procedure.ts";
 import { decodeDetails } from "../contract/typed_error.ts";
 import { checkContentEncoding } from "../wire/content_encoding.ts";
 import { decodeError } from "../wire/error_reply.ts";
 import type { Delivery } from "../wire/message.ts";
 import { isErrorReply } from "../wire/reply_message.ts";
-import type { AnyProcedure } from "./pending_call.ts";
 
 /**
  * Reads a reply.

@@ -5,7 +5,7 @@ import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
 import { markAsCallError, RpcError } from "../contract/errors.ts";
 import { checkHeaders } from "../contract/headers.ts";
 import { checkInterceptors, compose, type InterceptedCall, type Interceptor } from "../contract/interceptor.ts";
-import type { ErrorMap, Procedure } from "../contract/procedure.ts";
+import type { AnyProcedure, ErrorMap, Procedure } from "../contract/procedure.ts";
 import type { Method, Methods, Service } from "../contract/service.ts";
 import { checkInteger } from "../contract/validate.ts";
 import { type CallOptions, checkCallOptions, parentExpired, type ReadyCallOptions } from "./call_options.ts";
@@ -13,7 +13,7 @@ import { callOnce } from "./call_once.ts";
 import { CallRunner } from "./call_runner.ts";
 import { type ClientEvent, logClientEvent } from "./client_event.ts";
 import { encodeRequest } from "./encode_request.ts";
-import type { AnyProcedure, PendingCall } from "./pending_call.ts";
+import type { PendingCall } from "./pending_call.ts";
 
 /** Options of `RpcClient.connect`. */
 export interface RpcClientOptions extends ConnectOptions {

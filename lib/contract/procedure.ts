@@ -16,7 +16,7 @@ export type QueueType = "quorum" | "classic" | "transient";
 export type ErrorMap = Readonly<Partial<Record<RpcCode, Codec<never, unknown>>>>;
 
 /** For a procedure without typed errors. */
-export type NoErrors = Readonly<Record<never, never>>;
+export interface NoErrors extends Readonly<Record<never, never>> {}
 
 /** Options that {@linkcode procedure} and `method` share. */
 export interface MethodOptions<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap = NoErrors> {
@@ -119,6 +119,9 @@ export interface Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors exte
   /** After how many deliveries a request is refused. */
   readonly maxDeliveries: number;
 }
+
+/** A procedure of any types; its codecs are only given values of its own types. */
+export type AnyProcedure = Procedure<never, unknown, never, unknown, ErrorMap>;
 
 const QUEUE_TYPES: readonly unknown[] = ["quorum", "classic", "transient"] satisfies QueueType[];
 

@@ -3,6 +3,12 @@ import type { Headers } from "./headers.ts";
 import type { ErrorMap, NoErrors } from "./procedure.ts";
 import type { DetailsIn } from "./typed_error.ts";
 
+/**
+ * The type of a code where a procedure declares no errors: it has no values, and the compiler's message names it. Declare
+ * the code with the option `errors`, or throw an `RpcError`.
+ */
+export type NoErrorsDeclared = RpcCode & { readonly declared: never };
+
 /** What a handler knows about its request. */
 export interface RequestContext<Errors extends ErrorMap = NoErrors> {
   /**
@@ -35,7 +41,11 @@ export interface RequestContext<Errors extends ErrorMap = NoErrors> {
    * @param message What failed; a text with the code if absent.
    * @returns The error.
    */
-  error<Code extends keyof Errors & RpcCode>(code: Code, details: DetailsIn<Errors[Code]>, message?: string): RpcError;
+  error<Code extends keyof Errors & RpcCode>(
+    code: [keyof Errors & RpcCode] extends [never] ? NoErrorsDeclared : Code,
+    details: DetailsIn<Errors[Code]>,
+    message?: string,
+  ): RpcError;
   /**
    * Asks the broker whether the caller's reply queue still exists, for use before
    * expensive work. Takes one round trip; `true` if the broker cannot be asked, and

@@ -36,6 +36,9 @@ export type ProcedureOf<Of> = Of extends
   ? Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors>
   : never;
 
+/** The same type; TypeScript does not infer it from what a method is passed to, only from the option `errors`. */
+export type Declared<Errors extends ErrorMap> = Errors extends infer Map extends ErrorMap ? Map : never;
+
 /** Options of {@linkcode service}. */
 export interface ServiceOptions<Of extends Methods> extends QueueOptions {
   /** The methods by name; a name has 1 to 64 characters: ASCII letters, digits, `_`, `-`, `.` or `/`. */
@@ -64,8 +67,8 @@ const NAME = /^[A-Za-z0-9_./-]{1,64}$/;
  */
 export function method<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap = NoErrors>(
   options: MethodOptions<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors>,
-): Method<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors> {
-  return methodSettings(options, "define method");
+): Method<RequestIn, RequestOut, ReplyIn, ReplyOut, Declared<Errors>> {
+  return methodSettings(options, "define method") as Method<RequestIn, RequestOut, ReplyIn, ReplyOut, Declared<Errors>>;
 }
 
 /**

@@ -2,7 +2,7 @@ import { type Codec, decodeBody, encodeBody } from "../contract/codec.ts";
 import { isCallError, type RpcCode, RpcError, type RpcOutcome, withOutcome } from "../contract/errors.ts";
 import { checkHeaders } from "../contract/headers.ts";
 import { compose, type InterceptedCall, type Interceptor, type Next } from "../contract/interceptor.ts";
-import type { ErrorMap, Procedure } from "../contract/procedure.ts";
+import type { AnyProcedure } from "../contract/procedure.ts";
 import type { RequestContext } from "../contract/request_context.ts";
 import { decodeDetails } from "../contract/typed_error.ts";
 import { checkContentEncoding } from "../wire/content_encoding.ts";
@@ -25,9 +25,6 @@ export type Handler<Request, Reply, Context = RequestContext> = (
   request: Request,
   context: Context,
 ) => Reply | Promise<Reply>;
-
-/** A procedure of any types; its codecs and its handler are only given values of its own types. */
-export type AnyProcedure = Procedure<never, unknown, unknown, unknown, ErrorMap>;
 
 /** A handler of any types. */
 export type AnyHandler = Handler<unknown, unknown, never>;

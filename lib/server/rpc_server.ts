@@ -6,8 +6,7 @@ import { LogThrottle } from "../connection/log_throttle.ts";
 import { checkHeaderNames } from "../contract/headers.ts";
 import { type AddedBy, checkInterceptors, type Interceptor } from "../contract/interceptor.ts";
 import { printableError } from "../contract/printable.ts";
-import type { ErrorMap, Procedure } from "../contract/procedure.ts";
-import type { RequestContext } from "../contract/request_context.ts";
+import type { AnyProcedure } from "../contract/procedure.ts";
 import type { Methods, Service } from "../contract/service.ts";
 import { checkInteger } from "../contract/validate.ts";
 import { type ByteString, fromByteString, toByteString } from "../wire/byte_string.ts";
@@ -19,10 +18,9 @@ import { ControlListener } from "./control_listener.ts";
 import { DirectReplyPublisher } from "./direct_reply_publisher.ts";
 import { ReplyPublisher } from "./reply_publisher.ts";
 import { ReplyQueueProbe } from "./reply_queue_probe.ts";
-import type { AnyProcedure, Handler } from "./request_runner.ts";
 import { servedProcedure, servedService } from "./served.ts";
 import { logServerEvent } from "./server_event.ts";
-import type { Handlers, RpcServerOptions, ServeOptions, Serving } from "./server_options.ts";
+import type { HandlersOf, RpcServerOptions, ServeOptions, Serving } from "./server_options.ts";
 import { exit, INTERRUPTED, nextSignal } from "./signals.ts";
 import { StallDetector } from "./stall_detector.ts";
 
@@ -124,44 +122,28 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
   }
 
   /**
-   * Serves a procedure: declares its queue, and runs the handler for each
-   * request. What the handler returns is the reply. If it throws an `RpcError`,
-   * the caller gets that error; if it throws anything else, or the error of a
-   * nested call, the caller gets `internal` with the id of the `handler_error` event.
+   * Serves a procedure or a service: declares its queue, and runs the handler
+   * for each request. What the handler returns is the reply. If it throws an
+   * `RpcError`, the caller gets that error; if it throws anything else, or the
+   * error of a nested call, the caller gets `internal` with the id of the
+   * `handler_error` event.
    *
-   * @param procedure What to serve; an existing queue is used as it is.
-   * @param handler Takes the request and its context, returns the result.
+   * The methods of a service share one queue, one consumer and one prefetch. A
+   * request for an unknown method is answered with `unimplemented`.
+   *
+   * @param what The procedure or service; an existing queue is used as it is.
+   * @param handlers The handler of the procedure, which takes the request and its context and returns the result; for a
+   *   service, an object with a handler for each method, and no other.
    * @param options How many requests are in progress at once.
    * @returns The serving, when requests are being consumed.
    * @throws {RpcError} `permission_denied` if the queue is exclusive to another
    *   connection or the user may not use it, `already_exists` if this server
    *   already serves it, or `unavailable` if the server is closed.
-   * @throws {TypeError | RangeError} If an option is not valid.
-   */
-  serve<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap>(
-    procedure: Procedure<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors>,
-    handler: Handler<RequestOut, ReplyIn, RequestContext<Errors> & Added>,
-    options?: ServeOptions,
-  ): Promise<Serving>;
-  /**
-   * Serves a service: its methods share one queue, one consumer and one
-   * prefetch. A request for an unknown method is answered with `unimplemented`.
-   *
-   * @param service What to serve; an existing queue is used as it is.
-   * @param handlers A handler for each method, and no other.
-   * @param options How many requests are in progress at once.
-   * @returns The serving, when requests are being consumed.
-   * @throws {RpcError} As for a procedure.
    * @throws {TypeError | RangeError} If a handler is missing, or an option is not valid.
    */
-  serve<Of extends Methods>(
-    service: Service<Of>,
-    handlers: Handlers<Of, Added>,
-    options?: ServeOptions,
-  ): Promise<Serving>;
-  async serve(
-    what: AnyProcedure | Service<Record<never, never>>,
-    handlers: unknown,
+  async serve<What extends AnyProcedure | Service<Methods>>(
+    what: What,
+    handlers: HandlersOf<What, Added>,
     options: ServeOptions = {},
   ): Promise<Serving> {
     const { prefetch = 10 } = options;

@@ -1,7 +1,7 @@
 import { RpcError } from "../contract/errors.ts";
-import type { QueueSettings } from "../contract/procedure.ts";
+import type { AnyProcedure, QueueSettings } from "../contract/procedure.ts";
 import type { Service } from "../contract/service.ts";
-import type { AnyHandler, AnyProcedure } from "./request_runner.ts";
+import type { AnyHandler } from "./request_runner.ts";
 
 /** What is served over one queue. */
 export interface Served {

@@ -1,7 +1,8 @@
 import type { ConnectOptions } from "../connection/connect_options.ts";
 import type { Interceptor } from "../contract/interceptor.ts";
 import type { RequestContext } from "../contract/request_context.ts";
-import type { Method, Methods } from "../contract/service.ts";
+import type { Procedure } from "../contract/procedure.ts";
+import type { Method, Methods, Service } from "../contract/service.ts";
 import type { Handler } from "./request_runner.ts";
 import type { ServerEvent } from "./server_event.ts";
 
@@ -56,6 +57,17 @@ export type Handlers<Of extends Methods, Added extends object = object> = {
     ? Handler<RequestOut, ReplyIn, RequestContext<Errors> & Added>
     : never;
 };
+
+/**
+ * What `RpcServer.serve` takes for a procedure, its handler, or for a service, the handlers of its methods.
+ *
+ * @typeParam What The procedure or service.
+ * @typeParam Added What interceptors add to the context.
+ */
+export type HandlersOf<What, Added extends object = object> = What extends Service<infer Of> ? Handlers<Of, Added>
+  : What extends Procedure<infer _RequestIn, infer RequestOut, infer ReplyIn, infer _ReplyOut, infer Errors>
+    ? Handler<RequestOut, ReplyIn, RequestContext<Errors> & Added>
+  : never;
 
 /** One procedure or service that is being served. */
 export interface Serving extends AsyncDisposable {

@@ -5,7 +5,8 @@
  */
 
 import type { CallIds } from "../../lib/client/call_ids.ts";
-import { type AnyProcedure, PendingCall } from "../../lib/client/pending_call.ts";
+import { PendingCall } from "../../lib/client/pending_call.ts";
+import type { AnyProcedure } from "../../lib/contract/procedure.ts";
 import { text } from "../../lib/contract/plain_codecs.ts";
 import { procedure } from "../../lib/contract/procedure.ts";
 
