@@ -1,5 +1,5 @@
 import { settlesWithin } from "../contract/deadline.ts";
-import type { AmqpChannel } from "../connection/amqp_channel.ts";
+import type { Channel } from "../connection/channel.ts";
 import type { Connection } from "../connection/connection.ts";
 import { cancelMessage } from "../wire/control_message.ts";
 import type { PendingCall } from "./pending_call.ts";
@@ -14,7 +14,7 @@ export class CancelPublisher {
   readonly #connection: Connection;
   /** Calls whose cancel is sent when the broker reads again. */
   readonly #waiting = new Set<PendingCall>();
-  #channel: Promise<AmqpChannel> | undefined;
+  #channel: Promise<Channel> | undefined;
   #pausedUntil = 0;
 
   constructor(connection: Connection) {
@@ -49,7 +49,7 @@ export class CancelPublisher {
   }
 
   /** Own channel, because publishing to a missing exchange closes it; servers of this library create the exchange. */
-  #open(): Promise<AmqpChannel> {
+  #open(): Promise<Channel> {
     const opening = this.#connection.channel("cancel a call").then((channel) => {
       channel.onClosed((refusal) => {
         this.#forget(opening);
@@ -61,7 +61,7 @@ export class CancelPublisher {
   }
 
   /** A newer channel stays. */
-  #forget(opening: Promise<AmqpChannel>): void {
+  #forget(opening: Promise<Channel>): void {
     if (this.#channel === opening) this.#channel = undefined;
   }
 }

@@ -1,5 +1,5 @@
 import { CONNECT_TIMEOUT_MS } from "../connection/connect_options.ts";
-import type { AmqpChannel } from "../connection/amqp_channel.ts";
+import type { Channel } from "../connection/channel.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { RpcError } from "../contract/errors.ts";
 import type { Delivery } from "../wire/message.ts";
@@ -15,7 +15,7 @@ export interface ReplyListener {
 }
 
 /** Callbacks of a channel that consumes replies. If the queue is deleted, the channel is closed, and so opened again. */
-export function consumeReplies(listener: Pick<ReplyListener, "replied">, channel: AmqpChannel) {
+export function consumeReplies(listener: Pick<ReplyListener, "replied">, channel: Channel) {
   return {
     delivered: (reply: Delivery) => listener.replied(reply),
     consumerCanceled: () => void channel.close().catch(() => {}),

@@ -1,4 +1,4 @@
-import type { AmqpChannel } from "../connection/amqp_channel.ts";
+import type { Channel } from "../connection/channel.ts";
 import { isChannelClosed, messageSizeLimit, toRpcError } from "../connection/broker_error.ts";
 import { CONNECT_TIMEOUT_MS } from "../connection/connect_options.ts";
 import type { Connection } from "../connection/connection.ts";
@@ -72,7 +72,7 @@ export class RequestPublisher {
     this.#openUp();
   }
 
-  async #setUp(channel: AmqpChannel): Promise<void> {
+  async #setUp(channel: Channel): Promise<void> {
     channel.listen({
       ...consumeReplies(this.#listener, channel),
       returned: ({ properties }: Returned) => this.#listener.returned(properties.correlationId ?? ""),

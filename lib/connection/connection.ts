@@ -1,15 +1,16 @@
 import { MAX_TIMEOUT_MS, settlesWithin } from "../contract/deadline.ts";
 import { RpcError } from "../contract/errors.ts";
-import type { AmqpChannel } from "./amqp_channel.ts";
+import { AmqpLink } from "./amqp_link.ts";
 import { type Backoff, backoffDelay } from "./backoff.ts";
 import { toRpcError } from "./broker_error.ts";
 import { type Host, parseHosts } from "./broker_url.ts";
+import type { Channel } from "./channel.ts";
 import { ConfirmWatch } from "./confirm_watch.ts";
-import { checkConnectOptions, CONNECT_TIMEOUT_MS, type ConnectOptions } from "./connect_options.ts";
+import { checkConnectOptions, CONNECT_TIMEOUT_MS } from "./connect_options.ts";
 import type { ConnectionEvent } from "./connection_event.ts";
 import { HostRotation } from "./host_rotation.ts";
 import { type ChannelOwner, type ChannelPlan, KeptChannel } from "./kept_channel.ts";
-import { Link } from "./link.ts";
+import { type Link, type LinkOptions, OPEN_LINK } from "./link.ts";
 
 /**
  * One connection to one of several hosts, and the channels on it; both are opened again when they are lost, until it is
@@ -17,7 +18,7 @@ import { Link } from "./link.ts";
  */
 export class Connection implements ChannelOwner {
   readonly #hosts: HostRotation;
-  readonly #options: ConnectOptions;
+  readonly #options: LinkOptions;
   readonly #backoff: Backoff;
   readonly #listener: (event: ConnectionEvent) => void;
   readonly #kept = new Set<KeptChannel>();
@@ -30,7 +31,7 @@ export class Connection implements ChannelOwner {
   #reconnecting: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(hosts: readonly Host[], options: ConnectOptions, listener: (event: ConnectionEvent) => void) {
+  private constructor(hosts: readonly Host[], options: LinkOptions, listener: (event: ConnectionEvent) => void) {
     this.#hosts = new HostRotation(hosts);
     this.#options = options;
     this.#backoff = options.backoff ?? { min: 100, max: 3_000 };
@@ -40,7 +41,7 @@ export class Connection implements ChannelOwner {
   /** Connects to the first host that answers. */
   static async open(
     urls: string | readonly string[] | undefined,
-    options: ConnectOptions,
+    options: LinkOptions,
     listener: (event: ConnectionEvent) => void,
   ): Promise<Connection> {
     checkConnectOptions(options);
@@ -126,7 +127,7 @@ export class Connection implements ChannelOwner {
    *
    * @throws {RpcError} If there is no connection, or the broker closes the channel, with its reason.
    */
-  async borrow<T>(action: string, use: (channel: AmqpChannel) => Promise<T>): Promise<T> {
+  async borrow<T>(action: string, use: (channel: Channel) => Promise<T>): Promise<T> {
     let refusal: Error | undefined;
     const channel = await this.channel(action);
     channel.onClosed((cause) => refusal = cause);
@@ -145,7 +146,7 @@ export class Connection implements ChannelOwner {
    * @param confirm Whether the broker confirms what is published on it.
    * @throws {RpcError} If there is no connection, or the broker opens no channel in time.
    */
-  async channel(action: string, confirm = false): Promise<AmqpChannel> {
+  async channel(action: string, confirm = false): Promise<Channel> {
     const link = this.#link;
     if (link === undefined) {
       throw new RpcError("unavailable", `Cannot ${action}: the connection is lost`, { outcome: "not_executed" });
@@ -226,10 +227,10 @@ export class Connection implements ChannelOwner {
 
   async #openLink(host: Host): Promise<Link> {
     this.#assertOpen();
-    const { connectTimeout = CONNECT_TIMEOUT_MS, tls, name } = this.#options;
+    const { connectTimeout = CONNECT_TIMEOUT_MS, tls, name, [OPEN_LINK]: open = AmqpLink.open } = this.#options;
     const options = { connectTimeout, tls, name, signal: this.#ended.signal };
     let link: Link | undefined = undefined;
-    link = await Link.open(host, options, {
+    link = await open(host, options, {
       blocked: (reason) => this.emit(reason === undefined ? { type: "unblocked" } : { type: "blocked", reason }),
       lost: (cause) => link !== undefined && this.#lose(link, cause),
     });

@@ -1,6 +1,6 @@
 import { settlesWithin } from "../contract/deadline.ts";
 import { RpcError } from "../contract/errors.ts";
-import type { AmqpChannel } from "./amqp_channel.ts";
+import type { Channel } from "./channel.ts";
 import { toRpcError } from "./broker_error.ts";
 import type { ConnectionEvent } from "./connection_event.ts";
 import { CLOSE_TIMEOUT_MS, type Link } from "./link.ts";
@@ -13,7 +13,7 @@ export interface ChannelPlan {
   /** What is published on it and not confirmed yet; the connection checks that the broker keeps confirming. */
   readonly confirms?: Pick<PublisherConfirms<never>, "reset" | "silence">;
   /** Prepares each new channel before it is used; sets its listener. */
-  setup(channel: AmqpChannel): Promise<void>;
+  setup(channel: Channel): Promise<void>;
   /** The channel may be used. */
   opened?(): void;
   /** The channel is lost, and with it what was not confirmed; a new one will be opened. */
@@ -35,7 +35,7 @@ export interface ChannelOwner {
 export class KeptChannel {
   readonly plan: ChannelPlan;
   readonly #owner: ChannelOwner;
-  #current: AmqpChannel | undefined;
+  #current: Channel | undefined;
   #opening: Promise<void> | undefined;
   #error: RpcError | undefined;
   #released = false;
@@ -46,7 +46,7 @@ export class KeptChannel {
   }
 
   /** The channel, while there is one. */
-  get current(): AmqpChannel | undefined {
+  get current(): Channel | undefined {
     return this.#current;
   }
 

@@ -1,14 +1,9 @@
-import type { Duplex } from "node:stream";
-import type { ChannelModel } from "amqplib";
-import { settlesWithin } from "../contract/deadline.ts";
-import { RpcError } from "../contract/errors.ts";
-import { AmqpChannel } from "./amqp_channel.ts";
-import { toRpcError } from "./broker_error.ts";
+import type { Channel } from "./channel.ts";
+import type { ConnectOptions } from "./connect_options.ts";
 import type { Host } from "./broker_url.ts";
-import { FrameTransport } from "./frame_transport.ts";
-import { handshake, type HandshakeOptions } from "./handshake.ts";
+import type { HandshakeOptions } from "./handshake.ts";
 
-/** How long a close handshake may take before the socket is cut, in ms. */
+/** How long a close handshake may take before the link is cut, in ms. */
 export const CLOSE_TIMEOUT_MS = 1_000;
 
 /** Callbacks of a link. */
@@ -19,98 +14,42 @@ export interface LinkListener {
   lost(cause: Error | undefined): void;
 }
 
-/** The socket of an amqplib connection; undefined if amqplib does not have it where it is expected. */
-function socketOf(model: ChannelModel): Duplex | undefined {
-  const { stream } = model.connection as unknown as { stream?: Partial<Duplex> };
-  return typeof stream?.destroy === "function" ? stream as Duplex : undefined;
-}
-
 /** One AMQP connection to one broker, from its handshake until it is lost or closed. */
-export class Link {
+export interface Link {
   readonly host: Host;
-  readonly #model: ChannelModel;
-  readonly #transport: FrameTransport | undefined;
-  readonly #socket: Duplex | undefined;
-  readonly #openTimeout: number;
-  #blocked: string | undefined;
-  #closed = false;
-
-  private constructor(host: Host, model: ChannelModel, openTimeout: number) {
-    this.host = host;
-    this.#model = model;
-    this.#socket = socketOf(model);
-    this.#openTimeout = openTimeout;
-    // Without a transport, amqplib reads and writes all frames, which is slower.
-    this.#transport = FrameTransport.install(model);
-  }
-
-  /**
-   * Connects to a broker.
-   *
-   * @throws What amqplib, the socket or TLS throws; `toRpcError` says what it means.
-   */
-  static async open(host: Host, options: HandshakeOptions, listener: LinkListener): Promise<Link> {
-    const model = await handshake(host, options);
-    let cause: Error | undefined;
-    model.on("error", (error) => cause = error);
-    model.on("close", (error) => {
-      link.#closed = true;
-      link.#socket?.destroy();
-      listener.lost(cause ?? error);
-    });
-    const link = new Link(host, model, options.connectTimeout);
-    model.on("blocked", (reason) => listener.blocked(link.#blocked = reason));
-    model.on("unblocked", () => listener.blocked(link.#blocked = undefined));
-    return link;
-  }
-
   /** Why the broker has stopped reading what is published; absent if it has not. */
-  get blocked(): string | undefined {
-    return this.#blocked;
-  }
-
+  readonly blocked: string | undefined;
   /**
    * Checks that the link is not closed already: a close that arrives together with the end of the handshake is emitted
    * before there is a listener.
    *
    * @throws {RpcError} `unavailable` if it is closed.
    */
-  assertOpen(): void {
-    if (!this.#closed && !this.#socket?.writableEnded && !this.#socket?.destroyed) return;
-    throw new RpcError("unavailable", `Cannot connect to ${this.host.label}: the broker closed the connection at once`);
-  }
-
+  assertOpen(): void;
   /**
    * Opens a channel.
    *
    * @param confirm Whether the broker confirms what is published on it.
    * @throws {RpcError} If the link is lost, or the broker does not open it in time.
    */
-  async openChannel(action: string, confirm: boolean): Promise<AmqpChannel> {
-    const opening = confirm ? this.#model.createConfirmChannel() : this.#model.createChannel();
-    if (!await settlesWithin(opening, this.#openTimeout)) {
-      // Closes the channel if it opens later.
-      opening.then((channel) => channel.close()).catch(() => {});
-      const text =
-        `Cannot ${action}: the broker at ${this.host.label} opened no channel within ${this.#openTimeout} ms`;
-      throw new RpcError("unavailable", text, { outcome: "not_executed" });
-    }
-    try {
-      return new AmqpChannel(await opening, this.#transport, this.#openTimeout);
-    } catch (error) {
-      throw toRpcError(error, action);
-    }
-  }
+  openChannel(action: string, confirm: boolean): Promise<Channel>;
+  /** Closes the connection, and cuts the link if the broker does not answer; never rejects. */
+  close(): Promise<void>;
+  /** Cuts the link at once. */
+  cut(why: string): void;
+}
 
-  /** Closes the connection, and cuts the socket if the broker does not answer; never rejects. */
-  async close(): Promise<void> {
-    const closed = await settlesWithin(this.#model.close(), CLOSE_TIMEOUT_MS);
-    // A socket with unsent data would keep the process alive.
-    if (!closed || this.#blocked !== undefined) this.cut("Connection closed without the broker's answer");
-  }
+/**
+ * Connects to a broker.
+ *
+ * @throws What the way to the broker throws; `toRpcError` says what it means.
+ */
+export type OpenLink = (host: Host, options: HandshakeOptions, listener: LinkListener) => Promise<Link>;
 
-  /** Destroys the socket at once. */
-  cut(why: string): void {
-    this.#socket?.destroy(new Error(why));
-  }
+/** The key of an option that is not public, for `lib/testing`: what opens links instead of amqplib. */
+export const OPEN_LINK: unique symbol = Symbol("open link");
+
+/** The options of a connection, public or not. */
+export interface LinkOptions extends ConnectOptions {
+  readonly [OPEN_LINK]?: OpenLink;
 }

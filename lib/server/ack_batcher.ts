@@ -1,11 +1,11 @@
-import type { AmqpChannel } from "../connection/amqp_channel.ts";
+import type { Channel } from "../connection/channel.ts";
 
 /**
  * Acknowledges the deliveries of one channel, with one frame for all that
  * ended in the same turn where their order allows it.
  */
 export class AckBatcher {
-  readonly #channel: Pick<AmqpChannel, "ack" | "nack" | "closed">;
+  readonly #channel: Pick<Channel, "ack" | "nack" | "closed">;
   /** Deliveries that have not ended, lowest tag first. */
   readonly #open = new Set<number>();
   #turn: number[] = [];
@@ -14,7 +14,7 @@ export class AckBatcher {
   #held = false;
   #whenUnsettled: { readonly count: number; readonly notify: () => void } | undefined;
 
-  constructor(channel: Pick<AmqpChannel, "ack" | "nack" | "closed">) {
+  constructor(channel: Pick<Channel, "ack" | "nack" | "closed">) {
     this.#channel = channel;
   }
 

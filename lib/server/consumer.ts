@@ -1,4 +1,4 @@
-import type { AmqpChannel } from "../connection/amqp_channel.ts";
+import type { Channel } from "../connection/channel.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { KeptChannel } from "../connection/kept_channel.ts";
 import { settlesWithin } from "../contract/deadline.ts";
@@ -170,7 +170,7 @@ export class Consumer {
     this.#host.emit({ type: "adopted_queue", queue: this.queue, reason });
   }
 
-  #consumerCanceled(channel: AmqpChannel): void {
+  #consumerCanceled(channel: Channel): void {
     this.#host.emit({ type: "consumer_canceled", queue: this.queue });
     this.#deleted = true;
     if (!this.#stopped) channel.close().catch(() => {});

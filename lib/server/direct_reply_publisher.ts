@@ -1,4 +1,4 @@
-import type { AmqpChannel } from "../connection/amqp_channel.ts";
+import type { Channel } from "../connection/channel.ts";
 import { isChannelClosed } from "../connection/broker_error.ts";
 import { PublisherConfirms } from "../connection/publisher_confirms.ts";
 import type { Connection } from "../connection/connection.ts";
@@ -32,7 +32,7 @@ class Lane {
   #underWay = 0;
   #opening: Promise<void> | undefined;
   #connection: Connection | undefined;
-  #channel: AmqpChannel | undefined;
+  #channel: Channel | undefined;
 
   constructor(
     open: (signal: AbortSignal) => Promise<Connection>,
@@ -111,7 +111,7 @@ class Lane {
     }
   }
 
-  #publish(channel: AmqpChannel, reply: Reply): void {
+  #publish(channel: Channel, reply: Reply): void {
     try {
       channel.publish(replyMessage(reply));
     } catch (error) {

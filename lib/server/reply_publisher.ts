@@ -1,4 +1,4 @@
-import type { AmqpChannel } from "../connection/amqp_channel.ts";
+import type { Channel } from "../connection/channel.ts";
 import { backoffDelay } from "../connection/backoff.ts";
 import { isChannelClosed, messageSizeLimit, toRpcError } from "../connection/broker_error.ts";
 import { CONNECT_TIMEOUT_MS } from "../connection/connect_options.ts";
@@ -118,7 +118,7 @@ export class ReplyPublisher {
     for (const sending of Array.from(this.#open)) this.#end(sending, "dropped");
   }
 
-  #writable(): AmqpChannel | undefined {
+  #writable(): Channel | undefined {
     return this.#connection.blocked === undefined ? this.#kept?.current : undefined;
   }
 
@@ -141,7 +141,7 @@ export class ReplyPublisher {
     }
   }
 
-  #publish(channel: AmqpChannel, sending: Sending): void {
+  #publish(channel: Channel, sending: Sending): void {
     sending.attempts++;
     try {
       channel.publish(this.#message(sending));

@@ -5,14 +5,14 @@
  */
 
 import { Connection } from "../../lib/connection/connection.ts";
-import type { AmqpChannel } from "../../lib/connection/amqp_channel.ts";
+import type { Channel } from "../../lib/connection/channel.ts";
 import type { Delivery, Publish, PublishProperties } from "../../lib/wire/message.ts";
 
 const encoder = new TextEncoder();
 
 /** A connection of its own, with an exclusive queue for replies. */
 export interface Peer extends AsyncDisposable {
-  readonly channel: AmqpChannel;
+  readonly channel: Channel;
   /** The name of its queue, which the broker has chosen. */
   readonly queue: string;
   /** What came to its queue so far, unless `onReply` takes it. */
