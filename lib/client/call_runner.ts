@@ -1,6 +1,6 @@
 import { backoffDelay } from "../connection/backoff.ts";
 import type { Connection } from "../connection/connection.ts";
-import { emitTo } from "../connection/event_listener.ts";
+import { emitTo } from "../events/event_listener.ts";
 import { settlesWithin } from "../contract/deadline.ts";
 import { RpcError, withOutcome } from "../contract/errors.ts";
 import type { AnyProcedure } from "../contract/procedure.ts";

@@ -1,6 +1,6 @@
 import type { ConnectOptions } from "../connection/connect_options.ts";
 import { Connection } from "../connection/connection.ts";
-import { checkListener, emitTo } from "../connection/event_listener.ts";
+import { checkListener, emitTo } from "../events/event_listener.ts";
 import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
 import { markAsCallError, RpcError } from "../contract/errors.ts";
 import { checkHeaders } from "../contract/headers.ts";
@@ -11,7 +11,7 @@ import { checkInteger } from "../contract/validate.ts";
 import { type CallOptions, checkCallOptions, parentExpired, type ReadyCallOptions } from "./call_options.ts";
 import { callOnce } from "./call_once.ts";
 import { CallRunner } from "./call_runner.ts";
-import { type ClientEvent, logClientEvent } from "./client_event.ts";
+import { type ClientEvent, logClientEvent } from "../events/client_event.ts";
 import { encodeRequest } from "./encode_request.ts";
 import type { PendingCall } from "./pending_call.ts";
 

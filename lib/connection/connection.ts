@@ -7,7 +7,7 @@ import { type Host, parseHosts } from "./broker_url.ts";
 import type { Channel } from "./channel.ts";
 import { ConfirmWatch } from "./confirm_watch.ts";
 import { checkConnectOptions, CONNECT_TIMEOUT_MS } from "./connect_options.ts";
-import type { ConnectionEvent } from "./connection_event.ts";
+import type { ConnectionEvent } from "../events/connection_event.ts";
 import { HostRotation } from "./host_rotation.ts";
 import { type ChannelOwner, type ChannelPlan, KeptChannel } from "./kept_channel.ts";
 import { type Link, type LinkOptions, OPEN_LINK } from "./link.ts";

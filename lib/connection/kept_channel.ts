@@ -2,7 +2,7 @@ import { settlesWithin } from "../contract/deadline.ts";
 import { RpcError } from "../contract/errors.ts";
 import type { Channel } from "./channel.ts";
 import { toRpcError } from "./broker_error.ts";
-import type { ConnectionEvent } from "./connection_event.ts";
+import type { ConnectionEvent } from "../events/connection_event.ts";
 import { CLOSE_TIMEOUT_MS, type Link } from "./link.ts";
 import type { PublisherConfirms } from "./publisher_confirms.ts";
 

@@ -14,7 +14,7 @@ import type { ReplyPublisher } from "./reply_publisher.ts";
 import { type ContextHost, RunningRequest } from "./running_request.ts";
 import { RequestRunner, type RunnerHost, type Settlement } from "./request_runner.ts";
 import { type Served, unimplemented } from "./served.ts";
-import type { ServerEvent } from "./server_event.ts";
+import type { ServerEvent } from "../events/server_event.ts";
 
 /** What a consumer needs from its server. */
 export interface ConsumerHost extends ContextHost {

@@ -13,7 +13,7 @@ import type { DirectReplyPublisher } from "./direct_reply_publisher.ts";
 import { HandlerContext } from "./handler_context.ts";
 import type { ReplyFate, ReplyPublisher } from "./reply_publisher.ts";
 import { deadlineError, type RunningRequest } from "./running_request.ts";
-import type { ServerEvent } from "./server_event.ts";
+import type { ServerEvent } from "../events/server_event.ts";
 import { BACKLOG_MS } from "./stall_detector.ts";
 
 /**

@@ -4,7 +4,7 @@ import type { RequestContext } from "../contract/request_context.ts";
 import type { Procedure } from "../contract/procedure.ts";
 import type { Method, Methods, Service } from "../contract/service.ts";
 import type { Handler } from "./request_runner.ts";
-import type { ServerEvent } from "./server_event.ts";
+import type { ServerEvent } from "../events/server_event.ts";
 
 /** Options of `RpcServer.connect`. */
 export interface RpcServerOptions<Interceptors extends readonly Interceptor[] = readonly Interceptor[]>

@@ -1,6 +1,6 @@
 /**
- * Imports between the wings of `lib/` go one way: scripts, cli, tutorial -> rpc -> client | server -> connection, wire ->
- * contract.
+ * Imports between the wings of `lib/` go one way: scripts, cli, tutorial -> rpc -> client | server -> connection -> wire,
+ * events -> contract.
  *
  * @module
  */
@@ -13,10 +13,11 @@ const ROOT = new URL("../../", import.meta.url);
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   contract: ["contract"],
   wire: ["contract", "wire"],
-  connection: ["contract", "wire", "connection"],
-  client: ["contract", "wire", "connection", "client"],
-  server: ["contract", "wire", "connection", "server"],
-  rpc: ["contract", "connection", "client", "server"],
+  events: ["contract", "events"],
+  connection: ["contract", "wire", "events", "connection"],
+  client: ["contract", "wire", "events", "connection", "client"],
+  server: ["contract", "wire", "events", "connection", "server"],
+  rpc: ["contract", "events", "connection", "client", "server"],
   cli: ["contract", "connection", "rpc", "cli"],
   tutorial: ["contract", "rpc", "tutorial"],
   scripts: ["contract", "rpc", "cli", "tutorial"],
@@ -26,6 +27,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   contract: ["node:buffer"],
   wire: ["node:buffer"],
+  events: [],
   connection: ["amqplib", "node:buffer", "node:diagnostics_channel", "node:stream"],
   client: [],
   server: ["node:process"],

@@ -14,7 +14,7 @@ import "./connection/backoff_tests.ts";
 import "./connection/broker_error_tests.ts";
 import "./connection/broker_url_tests.ts";
 import "./connection/connect_options_tests.ts";
-import "./connection/event_listener_tests.ts";
+import "./events/event_listener_tests.ts";
 import "./connection/host_rotation_tests.ts";
 import "./connection/publisher_confirms_tests.ts";
 import "./contract/body_text_tests.ts";

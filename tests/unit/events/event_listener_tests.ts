@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { checkListener, emitTo } from "../../../lib/connection/event_listener.ts";
+import { checkListener, emitTo } from "../../../lib/events/event_listener.ts";
 import { consoleErrors } from "../../support/console_errors.ts";
 
 const FAILURE = new Error("no");

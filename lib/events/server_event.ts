@@ -1,7 +1,7 @@
 import type { RpcCode } from "../contract/errors.ts";
-import { LogThrottle } from "../connection/log_throttle.ts";
+import { LogThrottle } from "./log_throttle.ts";
 import { printable, printableError } from "../contract/printable.ts";
-import { type ConnectionEvent, logConnectionEvent } from "../connection/connection_event.ts";
+import { type ConnectionEvent, logConnectionEvent } from "./connection_event.ts";
 
 /** The events of a server and its requests. */
 export type ServerEvent =

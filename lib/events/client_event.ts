@@ -1,4 +1,4 @@
-import { type ConnectionEvent, logConnectionEvent } from "../connection/connection_event.ts";
+import { type ConnectionEvent, logConnectionEvent } from "./connection_event.ts";
 import type { RpcCode, RpcOutcome } from "../contract/errors.ts";
 
 /** The events of a client and its calls. */
