@@ -38,6 +38,7 @@ import "./server/queue_declaration_tests.ts";
 import "./server/stall_detector_tests.ts";
 import "./server/suspect_replies_tests.ts";
 import "./tutorial/fib_tests.ts";
+import "./types_tests.ts";
 import "./wire/byte_string_tests.ts";
 import "./wire/content_encoding_tests.ts";
 import "./wire/control_message_tests.ts";
