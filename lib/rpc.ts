@@ -46,9 +46,9 @@ export type { AnyMethod, Declared, Method, Methods, ProcedureOf, Service, Servic
 export { provide } from "./contract/interceptor.ts";
 export type { AddedBy, InterceptedCall, Interceptor, Next } from "./contract/interceptor.ts";
 export type { Headers } from "./contract/headers.ts";
-export type { NoErrorsDeclared, RequestContext } from "./contract/request_context.ts";
+export type { NoErrorsDeclared, ParentContext, RequestContext } from "./contract/request_context.ts";
 export { type ClientOf, RpcClient, type RpcClientOptions } from "./client/rpc_client.ts";
-export type { CallOptions, ParentContext } from "./client/call_options.ts";
+export type { CallOptions } from "./client/call_options.ts";
 export { RpcServer } from "./server/rpc_server.ts";
 export type { Handlers, HandlersOf, RpcServerOptions, ServeOptions, Serving } from "./server/server_options.ts";
 export type { Handler } from "./server/request_runner.ts";

@@ -1,7 +1,7 @@
 import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
 import { RpcError } from "../contract/errors.ts";
 import { checkHeaders, type Headers } from "../contract/headers.ts";
-import type { RequestContext } from "../contract/request_context.ts";
+import type { ParentContext } from "../contract/request_context.ts";
 import { checkInteger } from "../contract/validate.ts";
 import type { HeaderList } from "../wire/message.ts";
 
@@ -40,9 +40,6 @@ export interface CallOptions {
   readonly parent?: ParentContext;
 }
 
-/** The part of a handler's context that a nested call uses. */
-export type ParentContext = Pick<RequestContext, "signal" | "deadline" | "propagated">;
-
 /** The options of a call, checked and merged with those of its parent. */
 export interface ReadyCallOptions {
   /** In ms; 0 or less if the parent's deadline has passed. */
@@ -51,6 +48,7 @@ export interface ReadyCallOptions {
   readonly failFast: boolean;
   readonly headers: HeaderList | undefined;
   readonly onReplyHeaders: ((headers: Headers) => void) | undefined;
+  readonly parent: ParentContext | undefined;
   /** The call's identity over several attempts; that of the attempt if absent. */
   readonly messageId?: string;
 }
@@ -73,7 +71,7 @@ export function checkCallOptions(options: CallOptions, defaultTimeout: number): 
   }
   if (parent === undefined) {
     const list = headers === undefined ? undefined : checkHeaders(headers, "call");
-    return { timeout, signal, failFast, headers: list, onReplyHeaders };
+    return { timeout, signal, failFast, headers: list, onReplyHeaders, parent };
   }
   const left = parent.deadline === undefined ? Infinity : parent.deadline.getTime() - Date.now();
   return {
@@ -82,6 +80,7 @@ export function checkCallOptions(options: CallOptions, defaultTimeout: number): 
     failFast,
     headers: checkHeaders({ ...parent.propagated, ...headers }, "call"),
     onReplyHeaders,
+    parent,
   };
 }
 

@@ -1,10 +1,16 @@
 import type { ConnectOptions } from "../connection/connect_options.ts";
 import { Connection } from "../connection/connection.ts";
-import { checkListener, emitTo } from "../events/event_listener.ts";
+import { checkListener, EventListeners } from "../events/event_listener.ts";
 import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
 import { markAsCallError, RpcError } from "../contract/errors.ts";
 import { checkHeaders } from "../contract/headers.ts";
-import { checkInterceptors, compose, type InterceptedCall, type Interceptor } from "../contract/interceptor.ts";
+import {
+  anyEnabled,
+  checkInterceptors,
+  compose,
+  type InterceptedCall,
+  type Interceptor,
+} from "../contract/interceptor.ts";
 import type { AnyProcedure, ErrorMap, Procedure } from "../contract/procedure.ts";
 import type { Method, Methods, Service } from "../contract/service.ts";
 import { checkInteger } from "../contract/validate.ts";
@@ -74,15 +80,17 @@ export type ClientOf<Of extends Methods> = {
 export class RpcClient implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #options: RpcClientOptions;
+  readonly #listeners: EventListeners<ClientEvent>;
   readonly #runner: CallRunner;
   #closing: Promise<void> | undefined;
 
-  private constructor(connection: Connection, options: RpcClientOptions) {
+  private constructor(connection: Connection, options: RpcClientOptions, listeners: EventListeners<ClientEvent>) {
     this.#connection = connection;
     this.#options = options;
+    this.#listeners = listeners;
     this.#runner = new CallRunner(connection, {
       settled: (call, error) => this.#settled(call, error),
-      lateReply: (correlationId) => emitTo(options.onEvent ?? logClientEvent, { type: "late_reply", correlationId }),
+      lateReply: (correlationId) => listeners.emit({ type: "late_reply", correlationId }),
     });
   }
 
@@ -99,18 +107,19 @@ export class RpcClient implements AsyncDisposable {
    */
   static async connect(urls?: string | readonly string[], options: RpcClientOptions = {}): Promise<RpcClient> {
     checkInteger(options.timeout ?? 30_000, "timeout", "connect", 1, MAX_TIMEOUT_MS);
-    const { replies = "queue", onEvent = logClientEvent } = options;
-    checkListener(onEvent);
-    checkInterceptors(options.interceptors ?? []);
+    const { replies = "queue", onEvent, interceptors = [] } = options;
+    if (onEvent !== undefined) checkListener(onEvent);
+    checkInterceptors(interceptors);
     if (replies !== "queue" && replies !== "direct") {
       throw new TypeError(`Cannot connect: 'replies' must be "queue" or "direct", got ${String(replies)}`);
     }
+    const listeners = new EventListeners(onEvent, logClientEvent, interceptors);
     const clients: RpcClient[] = [];
     const connection = await Connection.open(urls, options, (event) => {
-      emitTo(onEvent, event);
+      listeners.emit(event);
       if (event.type === "unblocked") { for (const client of clients) client.#runner.flush(); }
     });
-    const client = new RpcClient(connection, options);
+    const client = new RpcClient(connection, options, listeners);
     clients.push(client);
     try {
       await client.#runner.open(replies, options.connectTimeout);
@@ -147,9 +156,9 @@ export class RpcClient implements AsyncDisposable {
     const { interceptors = [] } = this.#options;
     try {
       const ready = checkCallOptions(options, this.#options.timeout ?? 30_000);
-      const reply = interceptors.length === 0
-        ? this.#call(called, request, ready)
-        : this.#intercept(interceptors, called, request, ready);
+      const reply = anyEnabled(interceptors)
+        ? this.#intercept(interceptors, called, request, ready)
+        : this.#call(called, request, ready);
       return reply as Promise<ReplyOut>;
     } catch (error) {
       return Promise.reject(this.#failedEarly(called, error));
@@ -222,7 +231,12 @@ export class RpcClient implements AsyncDisposable {
       headers: Object.freeze(Object.fromEntries(options.headers ?? [])),
       signal: options.signal,
       deadline: new Date(Date.now() + options.timeout),
+      messageId,
+      broker: this.#connection.broker,
+      parent: options.parent,
       context: undefined,
+      arrivedAt: undefined,
+      onAnswer: undefined,
     };
     return compose(interceptors, answer)(call).catch((error) => {
       if (error instanceof RpcError) markAsCallError(error);
@@ -235,23 +249,20 @@ export class RpcClient implements AsyncDisposable {
     if (!(error instanceof RpcError)) return error;
     markAsCallError(error);
     const { code, outcome } = error;
-    const { onEvent } = this.#options;
-    if (onEvent !== undefined) {
-      emitTo(onEvent, { type: "called", queue, method, id: undefined, code, outcome, duration: 0, attempts: 0 });
+    if (this.#listeners.wantCalls) {
+      this.#listeners.emit({ type: "called", queue, method, id: undefined, code, outcome, duration: 0, attempts: 0 });
     }
     return error;
   }
 
   #settled(call: PendingCall, error: Error | undefined): void {
     if (error instanceof RpcError) markAsCallError(error);
-    const { onEvent } = this.#options;
-    // Without a listener the event is not even created.
-    if (onEvent === undefined) return;
+    if (!this.#listeners.wantCalls) return;
     const { procedure: { queue, method }, id, deadline, timeout, attempts } = call;
     const code = error === undefined ? "ok" : error instanceof RpcError ? error.code : "unknown";
     const outcome = error instanceof RpcError ? error.outcome : undefined;
     const duration = performance.now() - (deadline - timeout);
-    emitTo(onEvent, { type: "called", queue, method, id, code, outcome, duration, attempts });
+    this.#listeners.emit({ type: "called", queue, method, id, code, outcome, duration, attempts });
   }
 
   /**

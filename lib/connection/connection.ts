@@ -82,6 +82,11 @@ export class Connection implements ChannelOwner {
     return this.#link?.blocked;
   }
 
+  /** The `host:port` of the broker; absent while there is no connection. */
+  get broker(): string | undefined {
+    return this.#link?.host.label;
+  }
+
   /** The current link; absent while there is none. */
   get link(): Link | undefined {
     return this.#link;

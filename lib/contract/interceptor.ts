@@ -1,5 +1,6 @@
-import type { RequestContext } from "./request_context.ts";
+import type { RpcCode } from "./errors.ts";
 import type { Headers } from "./headers.ts";
+import type { ParentContext, RequestContext } from "./request_context.ts";
 
 /** One call as interceptors get it: on the client before it is encoded, on the server after it is decoded. */
 export interface InterceptedCall {
@@ -17,8 +18,21 @@ export interface InterceptedCall {
   readonly signal: AbortSignal | undefined;
   /** When the caller stops waiting; absent for a client that sets no expiration. */
   readonly deadline: Date | undefined;
+  /** The call's identity, the same in every retry; on the server, absent for clients that send none. */
+  readonly messageId: string | undefined;
+  /** The `host:port` of the broker, as its URL names it; absent while there is no connection. */
+  readonly broker: string | undefined;
+  /** The option `parent` of the call: the context of the request whose handler makes it; on the client only. */
+  readonly parent: ParentContext | undefined;
   /** The handler's context; on the server only. */
   readonly context: RequestContext | undefined;
+  /** When the request arrived, on the clock of `performance.now()`; on the server only. */
+  readonly arrivedAt: number | undefined;
+  /**
+   * Adds a function that is called when the request is answered, with the code that its caller gets: `"ok"` for a
+   * result, `internal` for an exception or for a result that cannot be encoded. On the server only.
+   */
+  readonly onAnswer: ((listener: (code: RpcCode | "ok") => void) => void) | undefined;
 }
 
 /** Continues with a call, and returns its reply. */
@@ -48,6 +62,18 @@ export type Next = (call: InterceptedCall) => Promise<unknown>;
  */
 export interface Interceptor<Added extends object = object> {
   (next: Next): Next;
+  /**
+   * Asked at every call: if it returns `false` for all interceptors of a client or server, the call is made as if there
+   * were none, which costs nothing.
+   *
+   * @default {() => true}
+   */
+  readonly enabled?: () => boolean;
+  /**
+   * Called with the events that the option `onEvent` gets too: a `ClientEvent` or a `ServerEvent`. What it throws is
+   * logged and ignored.
+   */
+  onEvent?(event: { readonly type: string }): void;
   /** For the type checker only. */
   readonly adds?: Added;
 }
@@ -90,6 +116,18 @@ export function provide<Added extends object>(
 /** Combines interceptors with the innermost function; the first interceptor is the outermost. */
 export function compose(interceptors: readonly Interceptor[], answer: Next): Next {
   return interceptors.reduceRight<Next>((next, interceptor) => interceptor(next), answer);
+}
+
+/** Whether at least one interceptor wants the next call; one whose `enabled` throws does. */
+export function anyEnabled(interceptors: readonly Interceptor[]): boolean {
+  try {
+    for (const { enabled } of interceptors) {
+      if (enabled === undefined || enabled()) return true;
+    }
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 /** Refuses a value that is not a list of interceptors. */

@@ -53,3 +53,6 @@ export interface RequestContext<Errors extends ErrorMap = NoErrors> {
    */
   callerAlive(): Promise<boolean>;
 }
+
+/** The part of a handler's context that a nested call uses. */
+export type ParentContext = Pick<RequestContext, "signal" | "deadline" | "propagated">;

@@ -18,7 +18,7 @@ export type ServerEvent =
   | { readonly type: "returned_request"; readonly queue: string; readonly messageId: string | undefined }
   /** A request that its caller canceled; its handler's signal was aborted, or it was not started. */
   | { readonly type: "canceled_request"; readonly queue: string; readonly messageId: string | undefined }
-  /** A request has ended with `code`, `duration` ms after it arrived. */
+  /** A request has ended with `code`; it was answered `duration` ms after it arrived, without its handler if not `executed`. */
   | {
     readonly type: "handled";
     readonly queue: string;
@@ -27,6 +27,7 @@ export type ServerEvent =
     readonly code: RpcCode | "ok";
     readonly duration: number;
     readonly redelivered: boolean;
+    readonly executed: boolean;
   }
   /** A handler threw something other than an `RpcError`, or its result is not valid; the caller got `internal`, `id`. */
   | {

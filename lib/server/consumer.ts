@@ -28,7 +28,7 @@ export interface ConsumerHost extends ContextHost {
   /** The earliest time at which what is read now may have arrived. */
   arrivedAfter(): number;
   readonly interceptors: readonly Interceptor[];
-  /** Whether `handled` is emitted at the end of every request. */
+  /** Whether `handled` is to be emitted at the end of a request. */
   readonly listens: boolean;
   emit(event: ServerEvent): void;
 }
@@ -68,7 +68,12 @@ export class Consumer {
       replies: host.replies,
       directReplies: host.directReplies,
       interceptors: host.interceptors,
-      listens: host.listens,
+      get listens() {
+        return host.listens;
+      },
+      get broker() {
+        return host.connection.broker;
+      },
       isCanceled: ({ meta: { correlationId } }) =>
         correlationId !== undefined && host.isCanceled(this.queue, correlationId),
       settle: (running, settlement) => this.#settle(running, settlement),

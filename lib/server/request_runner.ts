@@ -1,7 +1,7 @@
 import { type Codec, decodeBody, encodeBody } from "../contract/codec.ts";
 import { isCallError, type RpcCode, RpcError, type RpcOutcome, withOutcome } from "../contract/errors.ts";
 import { checkHeaders } from "../contract/headers.ts";
-import { compose, type InterceptedCall, type Interceptor, type Next } from "../contract/interceptor.ts";
+import { anyEnabled, compose, type InterceptedCall, type Interceptor, type Next } from "../contract/interceptor.ts";
 import type { AnyProcedure } from "../contract/procedure.ts";
 import type { RequestContext } from "../contract/request_context.ts";
 import { decodeDetails } from "../contract/typed_error.ts";
@@ -41,8 +41,10 @@ export interface RunnerHost {
   isCanceled(running: RunningRequest): boolean;
   /** The request has ended; called once for each. */
   settle(running: RunningRequest, settlement: Settlement): void;
-  /** Whether `handled` is emitted at the end of every request. */
+  /** Whether `handled` is to be emitted at the end of a request. */
   readonly listens: boolean;
+  /** The `host:port` of the broker. */
+  readonly broker: string | undefined;
   emit(event: ServerEvent): void;
 }
 
@@ -204,7 +206,7 @@ export class RequestRunner {
     let result: unknown;
     let waits: boolean;
     try {
-      if (this.#intercepted === undefined) {
+      if (this.#intercepted === undefined || !anyEnabled(this.#host.interceptors)) {
         running.executed = true;
         result = handler(value, new HandlerContext(running) as never);
       } else {
@@ -226,7 +228,7 @@ export class RequestRunner {
 
   #intercept(intercepted: Next, running: RunningRequest, request: unknown): Promise<unknown> {
     const { queue, method } = this.#procedure;
-    const { headers, signal, deadline } = running;
+    const { headers, signal, deadline, messageId, arrivedAt } = running;
     const context = new HandlerContext(running);
     const call: RunningCall = {
       side: "server",
@@ -236,7 +238,12 @@ export class RequestRunner {
       headers,
       signal,
       deadline,
+      messageId,
+      broker: this.#host.broker,
+      parent: undefined,
       context: context as RequestContext,
+      arrivedAt,
+      onAnswer: (listener) => running.onAnswer(listener),
       [RUNNING]: { running, context },
     };
     return intercepted(call);
@@ -294,14 +301,19 @@ export class RequestRunner {
 
   #finish(running: RunningRequest, answer: Answer): void {
     running.end();
+    const now = running.answeredAt = performance.now();
     const why = running.whyAborted;
-    if (why === "canceled" || why === "deadline_exceeded" || running.endsAt <= performance.now()) {
+    if (why === "canceled" || why === "deadline_exceeded" || running.endsAt <= now) {
+      const code = why === "canceled" ? why : "deadline_exceeded";
+      running.answered(code);
       this.#emit(why === "canceled" ? "canceled_request" : "expired_request", running);
-      this.#end(running, "ack", why === "canceled" ? why : "deadline_exceeded");
+      this.#end(running, "ack", code);
     } else if (why === "unavailable" && answer instanceof RpcError) {
+      running.answered(why);
       // Aborted by the shutdown: not acknowledged, so that another server gets it.
       this.#end(running, "leave", undefined);
     } else {
+      running.answered(answer instanceof RpcError ? answer.code : "ok");
       this.#reply(running, answer);
     }
   }
@@ -365,8 +377,8 @@ export class RequestRunner {
     this.#host.settle(running, settlement);
     if (code === undefined || !this.#host.listens) return;
     const { queue } = this.#procedure;
-    const { method, messageId, redelivered, arrivedAt } = running;
-    const duration = performance.now() - arrivedAt;
-    this.#host.emit({ type: "handled", queue, method, messageId, code, duration, redelivered });
+    const { method, messageId, redelivered, executed, arrivedAt, answeredAt } = running;
+    const duration = (answeredAt ?? performance.now()) - arrivedAt;
+    this.#host.emit({ type: "handled", queue, method, messageId, code, duration, redelivered, executed });
   }
 }

@@ -1,7 +1,7 @@
 import { Connection } from "../connection/connection.ts";
 import { settlesWithin } from "../contract/deadline.ts";
 import { RpcError } from "../contract/errors.ts";
-import { checkListener, emitTo } from "../events/event_listener.ts";
+import { checkListener, EventListeners } from "../events/event_listener.ts";
 import { LogThrottle } from "../events/log_throttle.ts";
 import { checkHeaderNames } from "../contract/headers.ts";
 import { type AddedBy, checkInterceptors, type Interceptor } from "../contract/interceptor.ts";
@@ -19,7 +19,7 @@ import { DirectReplyPublisher } from "./direct_reply_publisher.ts";
 import { ReplyPublisher } from "./reply_publisher.ts";
 import { ReplyQueueProbe } from "./reply_queue_probe.ts";
 import { servedProcedure, servedService } from "./served.ts";
-import { logServerEvent } from "../events/server_event.ts";
+import { logServerEvent, type ServerEvent } from "../events/server_event.ts";
 import type { HandlersOf, RpcServerOptions, ServeOptions, Serving } from "./server_options.ts";
 import { exit, INTERRUPTED, nextSignal } from "./signals.ts";
 import { StallDetector } from "./stall_detector.ts";
@@ -48,6 +48,7 @@ const log = new LogThrottle();
 export class RpcServer<Added extends object = object> implements AsyncDisposable {
   readonly #connection: Connection;
   readonly #options: RpcServerOptions;
+  readonly #listeners: EventListeners<ServerEvent>;
   readonly #replies: ReplyPublisher;
   readonly #directReplies: DirectReplyPublisher;
   readonly #probe: ReplyQueueProbe;
@@ -62,11 +63,13 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     replies: ReplyPublisher,
     directReplies: DirectReplyPublisher,
     options: RpcServerOptions,
+    listeners: EventListeners<ServerEvent>,
   ) {
     this.#connection = connection;
     this.#replies = replies;
     this.#directReplies = directReplies;
     this.#options = options;
+    this.#listeners = listeners;
     this.#probe = new ReplyQueueProbe(connection);
     this.#control = new ControlListener(
       connection,
@@ -90,16 +93,17 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     urls?: string | readonly string[],
     options: RpcServerOptions<Interceptors> = {},
   ): Promise<RpcServer<AddedBy<Interceptors>>> {
-    const { interceptors = [], onEvent = logServerEvent, propagate = [], replyTo } = options;
-    checkListener(onEvent);
+    const { interceptors = [], onEvent, propagate = [], replyTo } = options;
+    if (onEvent !== undefined) checkListener(onEvent);
     checkInterceptors(interceptors);
     checkHeaderNames(propagate, "propagate", "connect");
     if (replyTo !== undefined && typeof replyTo !== "function") {
       throw new TypeError("Cannot connect: 'replyTo' must be a function of the queue's name");
     }
+    const listeners = new EventListeners(onEvent, logServerEvent, interceptors);
     let replies: ReplyPublisher | undefined;
     const connection = await Connection.open(urls, options, (event) => {
-      emitTo(onEvent, event);
+      listeners.emit(event);
       if (event.type === "unblocked") replies?.flush();
     });
     try {
@@ -107,7 +111,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
       const directReplies = new DirectReplyPublisher((flush, signal) =>
         Connection.open(urls, { ...options, signal }, ({ type }) => type === "unblocked" && flush())
       );
-      return new RpcServer(connection, replies, directReplies, options);
+      return new RpcServer(connection, replies, directReplies, options, listeners);
     } catch (error) {
       await connection.close();
       throw error;
@@ -230,18 +234,22 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
   }
 
   #host(): ConsumerHost {
+    const connection = this.#connection;
+    const listeners = this.#listeners;
     return {
-      connection: this.#connection,
+      connection,
+      get listens() {
+        return listeners.wantCalls;
+      },
       replies: this.#replies,
       directReplies: this.#directReplies,
       acceptsReplyTo: (name) => this.#acceptsReplyTo(name),
       isCanceled: (queue, id) => this.#canceled.has(toByteString(queue), id),
       interceptors: this.#options.interceptors ?? [],
       propagate: this.#options.propagate ?? [],
-      listens: this.#options.onEvent !== undefined,
       arrivedAfter: () => this.#stalls.arrivedAfter(),
       callerAlive: (replyTo) => this.#probe.isAlive(replyTo),
-      emit: (event) => emitTo(this.#options.onEvent ?? logServerEvent, event),
+      emit: (event) => listeners.emit(event),
     };
   }
 

@@ -1,5 +1,6 @@
 import type { AckBatcher } from "./ack_batcher.ts";
 import { type RpcCode, RpcError } from "../contract/errors.ts";
+import { emitTo } from "../events/event_listener.ts";
 import type { Headers } from "../contract/headers.ts";
 import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
 import { isSendable } from "../contract/headers.ts";
@@ -33,11 +34,14 @@ export class RunningRequest {
   executed = false;
   /** Whether it was delivered too often to be run again. */
   poisonous = false;
+  /** When its answer was ready, on the clock of `performance.now()`; absent if it has none yet. */
+  answeredAt: number | undefined;
   /** When it arrived, on the clock of `performance.now()`. */
   readonly arrivedAt: number = performance.now();
   /** The method that it is for; absent for a procedure with a queue of its own. */
   method: string | undefined;
   readonly #host: ContextHost;
+  #answerListeners: ((code: RpcCode | "ok") => void)[] | undefined;
   #headers: Headers | undefined;
   #replyHeaders: Record<string, string> | undefined;
   #controller: AbortController | undefined;
@@ -128,6 +132,17 @@ export class RunningRequest {
     this.#aborted = reason;
     clearTimeout(this.#timer);
     this.#controller?.abort(reason);
+  }
+
+  /** Adds a listener for the code of its answer. */
+  onAnswer(listener: (code: RpcCode | "ok") => void): void {
+    (this.#answerListeners ??= []).push(listener);
+  }
+
+  /** Its answer is ready: calls the listeners. */
+  answered(code: RpcCode | "ok"): void {
+    if (this.#answerListeners === undefined) return;
+    for (const listener of this.#answerListeners.splice(0)) emitTo(listener, code);
   }
 
   /** Ends the request: its signal is not aborted any more. */

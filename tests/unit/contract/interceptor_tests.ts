@@ -1,5 +1,13 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { checkInterceptors, compose, type InterceptedCall, provide } from "../../../lib/contract/interceptor.ts";
+import {
+  anyEnabled,
+  checkInterceptors,
+  compose,
+  type InterceptedCall,
+  type Interceptor,
+  type Next,
+  provide,
+} from "../../../lib/contract/interceptor.ts";
 
 const CALL: InterceptedCall = {
   side: "server",
@@ -9,7 +17,12 @@ const CALL: InterceptedCall = {
   headers: {},
   signal: undefined,
   deadline: undefined,
+  messageId: undefined,
+  broker: undefined,
+  parent: undefined,
   context: undefined,
+  arrivedAt: undefined,
+  onAnswer: undefined,
 };
 
 Deno.test("compose() without interceptors is the answer itself", async () => {
@@ -37,6 +50,19 @@ Deno.test("provide() that throws does not go on", async () => {
   })(() => Promise.resolve(went = true));
   await assertRejects(() => next(CALL), Error, "no");
   assertEquals(went, false);
+});
+
+Deno.test("anyEnabled() asks each interceptor; one without that function, or whose function throws, is", () => {
+  const plain: Interceptor = (next) => next;
+  const broken: Interceptor = Object.assign((next: Next) => next, {
+    enabled: () => {
+      throw new Error("no");
+    },
+  });
+  const on: Interceptor = Object.assign((next: Next) => next, { enabled: () => true });
+  const off: Interceptor = Object.assign((next: Next) => next, { enabled: () => false });
+  const lists = [[], [off], [off, off], [plain], [on], [broken], [off, on], [off, plain]];
+  assertEquals(lists.map(anyEnabled), [false, false, false, true, true, true, true, true]);
 });
 
 Deno.test("checkInterceptors() takes a list of functions, and nothing else", () => {

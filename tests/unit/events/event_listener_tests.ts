@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { checkListener, emitTo } from "../../../lib/events/event_listener.ts";
+import { checkListener, emitTo, EventListeners } from "../../../lib/events/event_listener.ts";
+import type { Interceptor, Next } from "../../../lib/contract/interceptor.ts";
 import { consoleErrors } from "../../support/console_errors.ts";
 
 const FAILURE = new Error("no");
@@ -37,4 +38,45 @@ Deno.test("checkListener() takes functions alone", () => {
   for (const value of [undefined, null, {}, "log"]) {
     assertThrows(() => checkListener(value), TypeError, "Cannot connect: 'onEvent' must be a function of the event");
   }
+});
+
+function listening(heard: unknown[], enabled?: () => boolean): Interceptor {
+  const onEvent = (event: unknown): void => void heard.push(event);
+  return Object.assign((next: Next) => next, enabled === undefined ? { onEvent } : { onEvent, enabled });
+}
+
+Deno.test("EventListeners emits to the option onEvent, else to the log, and to interceptors", () => {
+  const event = { type: "connected" };
+  const option: unknown[] = [];
+  const log: unknown[] = [];
+  const interceptor: unknown[] = [];
+  const interceptors = [(next: Next) => next, listening(interceptor)];
+  new EventListeners((event) => option.push(event), (event) => log.push(event), interceptors).emit(event);
+  assertEquals([option, log, interceptor], [[event], [], [event]]);
+  new EventListeners(undefined, (event) => log.push(event), interceptors).emit(event);
+  assertEquals([option, log, interceptor], [[event], [event], [event, event]]);
+});
+
+Deno.test("EventListeners emits to all, whatever one of them throws", () => {
+  using log = consoleErrors();
+  const heard: unknown[] = [];
+  function fail(): never {
+    throw FAILURE;
+  }
+  const failing = Object.assign((next: Next) => next, { onEvent: fail });
+  new EventListeners(fail, () => {}, [failing, listening(heard)]).emit({ type: "connected" });
+  assertEquals(heard.length, 1);
+  assertEquals(log.calls.length, 2);
+});
+
+Deno.test("Events of single calls are wanted by the option, and by interceptors that are enabled", () => {
+  function wanted(onEvent: (() => void) | undefined, ...interceptors: Interceptor[]): boolean {
+    return new EventListeners(onEvent, () => {}, interceptors).wantCalls;
+  }
+  assertEquals(wanted(undefined), false);
+  assertEquals(wanted(() => {}), true);
+  assertEquals(wanted(undefined, (next) => next), false);
+  assertEquals(wanted(undefined, listening([])), true);
+  assertEquals(wanted(undefined, listening([], () => false)), false);
+  assertEquals(wanted(undefined, listening([], () => true)), true);
 });
