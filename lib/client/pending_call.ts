@@ -46,7 +46,6 @@ export class PendingCall {
   /** The timer of the next attempt. */
   retryTimer: ReturnType<typeof setTimeout> | undefined;
   resolve: (value: unknown) => void = nothing;
-  reject: (error: unknown) => void = nothing;
   readonly #messageId: string | undefined;
 
   constructor(

@@ -16,6 +16,19 @@ export interface PendingListener {
 }
 
 /**
+ * Rejects with an error whose stack shows who awaits the call, without any cost for calls that succeed: V8 adds the async
+ * functions that wait for the promise whose reaction is running
+ * (https://v8.dev/docs/stack-trace-api#async-stack-traces).
+ */
+async function rejected(error: Error): Promise<never> {
+  // Two turns, because only in the first the call's promise becomes one that waits for this promise.
+  await undefined;
+  await undefined;
+  Error.captureStackTrace(error);
+  throw error;
+}
+
+/**
  * The calls in progress: each settles exactly once, and then has neither a timer
  * nor an abort listener any more.
  */
@@ -51,10 +64,7 @@ export class PendingCalls {
     this.#calls.set(call.number, call);
     this.#deadlines.add(call, call.timeout);
     this.#signals.add(call);
-    return new Promise((resolve, reject) => {
-      call.resolve = resolve;
-      call.reject = reject;
-    });
+    return new Promise((resolve) => call.resolve = resolve);
   }
 
   /** The call that waits for an answer to `id`. */
@@ -79,7 +89,7 @@ export class PendingCalls {
   /** Rejects a call; false if it has ended before. */
   reject(call: PendingCall, error: Error): boolean {
     if (!this.#end(call)) return false;
-    call.reject(error);
+    call.resolve(rejected(error));
     this.#listener.settled(call, error);
     return true;
   }

@@ -143,7 +143,7 @@ export class RpcClient implements AsyncDisposable {
    * @param options Timeout, signal, headers.
    * @returns The result, as the procedure's reply codec gives it.
    * @throws {RpcError} If there is no result; `code` says what happened,
-   *   `outcome` whether the handler ran.
+   *   `outcome` whether the handler ran, `stack` who awaited the call.
    * @throws {TypeError | RangeError} If an option is not valid.
    */
   call<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap>(
@@ -248,6 +248,8 @@ export class RpcClient implements AsyncDisposable {
   #failedEarly({ queue, method }: AnyProcedure, error: unknown): unknown {
     if (!(error instanceof RpcError)) return error;
     markAsCallError(error);
+    // Without the frames of encoding, so that those of the caller fit in, also below some interceptors.
+    Error.captureStackTrace(error, this.#failedEarly);
     const { code, outcome } = error;
     if (this.#listeners.wantCalls) {
       this.#listeners.emit({ type: "called", queue, method, id: undefined, code, outcome, duration: 0, attempts: 0 });

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import { assertEquals, assertRejects, assertStrictEquals, assertStringIncludes } from "@std/assert";
 import { callId } from "../../../lib/client/call_ids.ts";
 import type { PendingCall } from "../../../lib/client/pending_call.ts";
 import { PendingCalls } from "../../../lib/client/pending_calls.ts";
@@ -75,6 +75,17 @@ Deno.test("PendingCalls rejects a call once, with the first error", async () => 
   assertEquals(site.pending.resolve(call, 3), false);
   await assertRejects(() => settled, Error, "first");
   assertEquals(call.over, true);
+});
+
+Deno.test("PendingCalls rejects with an error whose stack shows who awaits the call", async () => {
+  using site = new Site();
+  const call = pendingCall(site.pending.ids);
+  async function caller(): Promise<void> {
+    await site.pending.add(call);
+  }
+  const calling = assertRejects(caller, Error);
+  site.pending.reject(call, new Error("no"));
+  assertStringIncludes((await calling).stack ?? "", "at async caller");
 });
 
 Deno.test("PendingCalls does not settle a call that was never added", () => {
