@@ -55,5 +55,7 @@ export type { Handler } from "./server/request_runner.ts";
 export type { ConnectionEvent } from "./events/connection_event.ts";
 export type { ClientEvent } from "./events/client_event.ts";
 export type { ServerEvent } from "./events/server_event.ts";
+export { logEvents, type LogOptions } from "./events/log_events.ts";
+export type { LogLevel } from "./events/log_record.ts";
 export type { ConnectOptions } from "./connection/connect_options.ts";
 export type { TlsOptions } from "./connection/handshake.ts";

@@ -17,7 +17,8 @@ import { checkInteger } from "../contract/validate.ts";
 import { type CallOptions, checkCallOptions, parentExpired, type ReadyCallOptions } from "./call_options.ts";
 import { callOnce } from "./call_once.ts";
 import { CallRunner } from "./call_runner.ts";
-import { type ClientEvent, logClientEvent } from "../events/client_event.ts";
+import type { ClientEvent } from "../events/client_event.ts";
+import { logWarnings } from "../events/log_events.ts";
 import { encodeRequest } from "./encode_request.ts";
 import type { PendingCall } from "./pending_call.ts";
 
@@ -113,7 +114,7 @@ export class RpcClient implements AsyncDisposable {
     if (replies !== "queue" && replies !== "direct") {
       throw new TypeError(`Cannot connect: 'replies' must be "queue" or "direct", got ${String(replies)}`);
     }
-    const listeners = new EventListeners(onEvent, logClientEvent, interceptors);
+    const listeners = new EventListeners<ClientEvent>(onEvent, logWarnings, interceptors);
     const clients: RpcClient[] = [];
     const connection = await Connection.open(urls, options, (event) => {
       listeners.emit(event);
@@ -252,7 +253,8 @@ export class RpcClient implements AsyncDisposable {
     Error.captureStackTrace(error, this.#failedEarly);
     const { code, outcome } = error;
     if (this.#listeners.wantCalls) {
-      this.#listeners.emit({ type: "called", queue, method, id: undefined, code, outcome, duration: 0, attempts: 0 });
+      const unsent = { id: undefined, messageId: undefined, duration: 0, attempts: 0 };
+      this.#listeners.emit({ type: "called", queue, method, code, outcome, error, ...unsent });
     }
     return error;
   }
@@ -260,11 +262,11 @@ export class RpcClient implements AsyncDisposable {
   #settled(call: PendingCall, error: Error | undefined): void {
     if (error instanceof RpcError) markAsCallError(error);
     if (!this.#listeners.wantCalls) return;
-    const { procedure: { queue, method }, id, deadline, timeout, attempts } = call;
+    const { procedure: { queue, method }, id, messageId, deadline, timeout, attempts } = call;
     const code = error === undefined ? "ok" : error instanceof RpcError ? error.code : "unknown";
     const outcome = error instanceof RpcError ? error.outcome : undefined;
     const duration = performance.now() - (deadline - timeout);
-    this.#listeners.emit({ type: "called", queue, method, id, code, outcome, duration, attempts });
+    this.#listeners.emit({ type: "called", queue, method, id, messageId, code, outcome, error, duration, attempts });
   }
 
   /**

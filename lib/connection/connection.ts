@@ -27,6 +27,10 @@ export class Connection implements ChannelOwner {
   #watch: ConfirmWatch | undefined;
   #attempts = 0;
   #connectedAt = 0;
+  /** When the last connection was lost, on the clock of `performance.now()`. */
+  #lostAt: number | undefined;
+  /** Since when the broker has not read what is published. */
+  #blockedAt: number | undefined;
   #lastError: RpcError | undefined;
   #reconnecting: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
@@ -226,7 +230,13 @@ export class Connection implements ChannelOwner {
     this.#connectedAt = performance.now();
     const { heartbeat } = link.host;
     if (heartbeat > 0) this.#watch = new ConfirmWatch(link, 1_000 * heartbeat, () => this.#silence());
-    this.emit({ type: "connected", host: link.host.label });
+    const { label: host } = link.host;
+    const lostAt = this.#lostAt;
+    this.emit(
+      lostAt === undefined
+        ? { type: "connected", host }
+        : { type: "connected", host, downtime: this.#connectedAt - lostAt },
+    );
     for (const kept of this.#kept) kept.reopen(link);
   }
 
@@ -236,7 +246,7 @@ export class Connection implements ChannelOwner {
     const options = { connectTimeout, tls, name, signal: this.#ended.signal };
     let link: Link | undefined = undefined;
     link = await open(host, options, {
-      blocked: (reason) => this.emit(reason === undefined ? { type: "unblocked" } : { type: "blocked", reason }),
+      blocked: (reason) => this.#block(host.label, reason),
       lost: (cause) => link !== undefined && this.#lose(link, cause),
     });
     link.assertOpen();
@@ -245,6 +255,13 @@ export class Connection implements ChannelOwner {
       this.#assertOpen();
     }
     return link;
+  }
+
+  #block(host: string, reason: string | undefined): void {
+    const since = this.#blockedAt;
+    this.#blockedAt = reason === undefined ? undefined : since ?? performance.now();
+    if (reason !== undefined) this.emit({ type: "blocked", host, reason });
+    else this.emit({ type: "unblocked", host, duration: performance.now() - (since ?? performance.now()) });
   }
 
   /** How long the broker has left published messages without any confirm, in ms: the longest such time of all channels. */
@@ -268,7 +285,9 @@ export class Connection implements ChannelOwner {
     this.#lastError = error;
     // Only a link that has lasted for a while resets the backoff.
     if (performance.now() - this.#connectedAt > this.#backoff.max) this.#attempts = 0;
-    this.emit({ type: "disconnected", error });
+    this.#lostAt = performance.now();
+    this.#blockedAt = undefined;
+    this.emit({ type: "disconnected", host: label, error });
     this.#reconnecting ??= this.#reconnect(error).finally(() => this.#reconnecting = undefined);
   }
 

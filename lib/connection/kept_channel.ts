@@ -113,7 +113,9 @@ export class KeptChannel {
     const { plan } = this;
     this.#current = undefined;
     this.#error = refusal === undefined ? undefined : toRpcError(refusal, plan.action);
-    if (this.#error !== undefined) this.#owner.emit({ type: "channel_lost", error: this.#error });
+    if (this.#error !== undefined) {
+      this.#owner.emit({ type: "channel_lost", host: link.host.label, error: this.#error });
+    }
     // amqplib closes the channels of a lost connection before it emits the loss.
     queueMicrotask(() => {
       plan.lost?.(this.#error ?? new RpcError("unavailable", `Cannot ${plan.action}: the channel was closed`));

@@ -23,6 +23,8 @@ export function printableJson(value: unknown): string {
 
 /** How many causes of an error are shown. */
 const MAX_CAUSES = 5;
+/** How many frames of each stack are shown: an error may have any number of lines that look like frames. */
+const MAX_FRAMES = 20;
 
 /** An error with its stack and causes, each line printable. A message cannot add lines that look like the stack. */
 export function printableError(error: unknown): string {
@@ -43,9 +45,8 @@ function addLines(lines: string[], error: unknown): void {
     lines.push(`${depth === 0 ? "" : "  Caused by: "}${printable(head)}`);
     if (!(cause instanceof Error)) return;
     const stack = String(cause.stack ?? "").slice(String(cause).length);
-    for (const line of stack.split("\n")) {
-      if (/^\s+at /.test(line)) lines.push(`    ${printable(line.trim())}`);
-    }
+    const frames = stack.split("\n").filter((line) => /^\s+at /.test(line)).slice(0, MAX_FRAMES);
+    lines.push(...frames.map((frame) => `    ${printable(frame.trim())}`));
     cause = cause.cause;
   }
 }

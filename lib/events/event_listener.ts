@@ -1,4 +1,5 @@
 import { anyEnabled, type Interceptor } from "../contract/interceptor.ts";
+import { logFault } from "./log_events.ts";
 
 /**
  * Calls a listener. What it throws, or rejects with later, is logged and ignored, so that it cannot close a channel or end
@@ -8,10 +9,10 @@ export function emitTo<Event>(listener: (event: Event) => unknown, event: Event)
   try {
     const result = listener(event);
     if (typeof result === "object" && result !== null) {
-      Promise.resolve(result).catch((error) => console.error("The onEvent listener rejected:", error));
+      Promise.resolve(result).catch((error) => logFault("The onEvent listener rejected:", error));
     }
   } catch (error) {
-    console.error("The onEvent listener threw:", error);
+    logFault("The onEvent listener threw:", error);
   }
 }
 

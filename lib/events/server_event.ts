@@ -1,7 +1,5 @@
-import type { RpcCode } from "../contract/errors.ts";
-import { LogThrottle } from "./log_throttle.ts";
-import { printable, printableError } from "../contract/printable.ts";
-import { type ConnectionEvent, logConnectionEvent } from "./connection_event.ts";
+import type { RpcCode, RpcError } from "../contract/errors.ts";
+import type { ConnectionEvent } from "./connection_event.ts";
 
 /** The events of a server and its requests. */
 export type ServerEvent =
@@ -18,13 +16,17 @@ export type ServerEvent =
   | { readonly type: "returned_request"; readonly queue: string; readonly messageId: string | undefined }
   /** A request that its caller canceled; its handler's signal was aborted, or it was not started. */
   | { readonly type: "canceled_request"; readonly queue: string; readonly messageId: string | undefined }
-  /** A request has ended with `code`; it was answered `duration` ms after it arrived, without its handler if not `executed`. */
+  /**
+   * A request has ended with `code`; it was answered `duration` ms after it arrived, without its handler if not
+   * `executed`; `error` is what its caller got, if it got one.
+   */
   | {
     readonly type: "handled";
     readonly queue: string;
     readonly method: string | undefined;
     readonly messageId: string | undefined;
     readonly code: RpcCode | "ok";
+    readonly error: RpcError | undefined;
     readonly duration: number;
     readonly redelivered: boolean;
     readonly executed: boolean;
@@ -47,39 +49,3 @@ export type ServerEvent =
     readonly messageId: string | undefined;
     readonly reason: string;
   };
-
-const log = new LogThrottle();
-
-/** Writes important events to stderr. */
-export function logServerEvent(event: ServerEvent): void {
-  switch (event.type) {
-    case "handler_error":
-      return log.write(
-        printable(`${event.type} ${event.queue}`),
-        `${printable(`Handler for "${event.queue}" threw, caller got id ${event.id}:`)} ${printableError(event.error)}`,
-      );
-    case "adopted_queue":
-      return say(
-        event,
-        `Queue "${event.queue}" already exists with other settings; using it unchanged (${event.reason})`,
-      );
-    case "rejected_request":
-      return say(event, `Rejected a request from "${event.queue}": ${event.reason}`);
-    case "reply_dropped":
-      return say(event, `Dropped a reply for "${event.queue}": ${event.reason}`);
-    case "consumer_canceled":
-      return say(event, `Queue "${event.queue}" was deleted, or its consumer ended; declaring it again`);
-    case "expired_request":
-    case "returned_request":
-    case "canceled_request":
-    case "caller_left":
-    case "handled":
-      return;
-    default:
-      logConnectionEvent(event);
-  }
-}
-
-function say({ type, queue }: { readonly type: string; readonly queue: string }, line: string): void {
-  log.write(printable(`${type} ${queue}`), printable(line));
-}

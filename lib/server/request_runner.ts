@@ -335,6 +335,7 @@ export class RequestRunner {
     const refused = isError && answer.outcome === "not_executed";
     const early = direct || refused;
     const code = isError ? answer.code : "ok";
+    if (isError) running.error = answer;
     if (early) this.#end(running, running.poisonous ? "reject" : refused ? "ack now" : "ack", code);
     const { replies, directReplies } = this.#host;
     (direct ? directReplies : replies).send({
@@ -377,8 +378,8 @@ export class RequestRunner {
     this.#host.settle(running, settlement);
     if (code === undefined || !this.#host.listens) return;
     const { queue } = this.#procedure;
-    const { method, messageId, redelivered, executed, arrivedAt, answeredAt } = running;
+    const { method, messageId, error, redelivered, executed, arrivedAt, answeredAt } = running;
     const duration = (answeredAt ?? performance.now()) - arrivedAt;
-    this.#host.emit({ type: "handled", queue, method, messageId, code, duration, redelivered, executed });
+    this.#host.emit({ type: "handled", queue, method, messageId, code, error, duration, redelivered, executed });
   }
 }

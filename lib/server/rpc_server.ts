@@ -2,10 +2,8 @@ import { Connection } from "../connection/connection.ts";
 import { settlesWithin } from "../contract/deadline.ts";
 import { RpcError } from "../contract/errors.ts";
 import { checkListener, EventListeners } from "../events/event_listener.ts";
-import { LogThrottle } from "../events/log_throttle.ts";
 import { checkHeaderNames } from "../contract/headers.ts";
 import { type AddedBy, checkInterceptors, type Interceptor } from "../contract/interceptor.ts";
-import { printableError } from "../contract/printable.ts";
 import type { AnyProcedure } from "../contract/procedure.ts";
 import type { Methods, Service } from "../contract/service.ts";
 import { checkInteger } from "../contract/validate.ts";
@@ -19,12 +17,11 @@ import { DirectReplyPublisher } from "./direct_reply_publisher.ts";
 import { ReplyPublisher } from "./reply_publisher.ts";
 import { ReplyQueueProbe } from "./reply_queue_probe.ts";
 import { servedProcedure, servedService } from "./served.ts";
-import { logServerEvent, type ServerEvent } from "../events/server_event.ts";
+import { logFault, logWarnings } from "../events/log_events.ts";
+import type { ServerEvent } from "../events/server_event.ts";
 import type { HandlersOf, RpcServerOptions, ServeOptions, Serving } from "./server_options.ts";
 import { exit, INTERRUPTED, nextSignal } from "./signals.ts";
 import { StallDetector } from "./stall_detector.ts";
-
-const log = new LogThrottle();
 
 /**
  * Serves procedures and services to callers on other computers, over one
@@ -100,7 +97,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     if (replyTo !== undefined && typeof replyTo !== "function") {
       throw new TypeError("Cannot connect: 'replyTo' must be a function of the queue's name");
     }
-    const listeners = new EventListeners(onEvent, logServerEvent, interceptors);
+    const listeners = new EventListeners<ServerEvent>(onEvent, logWarnings, interceptors);
     let replies: ReplyPublisher | undefined;
     const connection = await Connection.open(urls, options, (event) => {
       listeners.emit(event);
@@ -267,7 +264,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
       if (allowed instanceof Promise) allowed.catch(() => {});
       return allowed === true;
     } catch (error) {
-      log.write("replyTo", `The replyTo option threw: ${printableError(error)}`);
+      logFault("The replyTo option threw:", error);
       return false;
     }
   }

@@ -36,6 +36,8 @@ export class RunningRequest {
   poisonous = false;
   /** When its answer was ready, on the clock of `performance.now()`; absent if it has none yet. */
   answeredAt: number | undefined;
+  /** The error that it is answered with. */
+  error: RpcError | undefined;
   /** When it arrived, on the clock of `performance.now()`. */
   readonly arrivedAt: number = performance.now();
   /** The method that it is for; absent for a procedure with a queue of its own. */

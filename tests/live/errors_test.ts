@@ -83,7 +83,10 @@ live("A server without onEvent logs the id of an unknown exception beside its st
   await using client = await connectClient(url);
   const { id } = await failure(client.call(texts(queue), ""));
   assertEquals(log.lines.length, 1);
-  assertMatch(log.lines[0] ?? "", new RegExp(`${id}.*Error: the reason\\s+at .*failing`, "s"));
+  assertMatch(
+    log.lines[0] ?? "",
+    new RegExp(`ERROR Handler threw Error: the reason .*error_id=${id}\\n    at .*failing`),
+  );
 });
 
 for (

@@ -15,6 +15,7 @@ import "./connection/broker_error_tests.ts";
 import "./connection/broker_url_tests.ts";
 import "./connection/connect_options_tests.ts";
 import "./events/event_listener_tests.ts";
+import "./events/log_events_tests.ts";
 import "./connection/host_rotation_tests.ts";
 import "./connection/publisher_confirms_tests.ts";
 import "./contract/body_text_tests.ts";
