@@ -8,6 +8,8 @@ const MEANINGS: readonly (readonly [RegExp, RpcCode])[] = [
   [/40[35] \((ACCESS[-_]REFUSED|RESOURCE[-_]LOCKED)\)/i, "permission_denied"],
   [/404 \(NOT[-_]FOUND\)/i, "not_found"],
   [/406 \(PRECONDITION[-_]FAILED\)/i, "failed_precondition"],
+  // From 4.3 on, for example: the connection is closed because the broker does not permit what it was asked for.
+  [/541 \(INTERNAL[-_]ERROR\)[^]*Feature `\w+` is deprecated/i, "failed_precondition"],
 ];
 
 const BY_REPLY_CODE: Readonly<Record<number, RpcCode>> = {
@@ -66,6 +68,12 @@ export function isChannelClosed(error: unknown): boolean {
 export function messageSizeLimit(error: RpcError): number | undefined {
   const digits = /larger than (?:configured )?max size (\d+)/.exec(error.message)?.[1];
   return digits === undefined ? undefined : Number(digits);
+}
+
+/** The name of the deprecated feature that the broker does not permit, if that is why it refused. */
+export function deniedFeature(error: unknown): string | undefined {
+  if (!(error instanceof RpcError) || error.code !== "failed_precondition") return undefined;
+  return /Feature `(\w+)` is deprecated/.exec(error.message)?.[1];
 }
 
 /** Whether the broker refused because a queue is exclusive to another connection. */

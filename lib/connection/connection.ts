@@ -10,7 +10,7 @@ import { checkConnectOptions, CONNECT_TIMEOUT_MS } from "./connect_options.ts";
 import type { ConnectionEvent } from "../events/connection_event.ts";
 import { HostRotation } from "./host_rotation.ts";
 import { type ChannelOwner, type ChannelPlan, KeptChannel } from "./kept_channel.ts";
-import { type Link, type LinkOptions, OPEN_LINK } from "./link.ts";
+import { type Link, type LinkListener, type LinkOptions, OPEN_LINK } from "./link.ts";
 
 /**
  * One connection to one of several hosts, and the channels on it; both are opened again when they are lost, until it is
@@ -150,17 +150,41 @@ export class Connection implements ChannelOwner {
   }
 
   /**
+   * Opens a connection to the same host for one use, for a request that the broker may refuse by closing the connection.
+   *
+   * @throws {RpcError} If there is no connection, or the broker closes the new one or its channel, with its reason.
+   */
+  async borrowLink<T>(action: string, use: (channel: Channel) => Promise<T>): Promise<T> {
+    const { host } = this.#linkFor(action);
+    let refusal: Error | undefined;
+    const lost = (cause: Error | undefined): void => void (refusal ??= cause);
+    try {
+      const link = await this.#handshake(host, { blocked: () => {}, lost });
+      try {
+        const channel = await link.openChannel(action, false);
+        channel.onClosed(lost);
+        return await use(channel);
+      } finally {
+        await link.close();
+      }
+    } catch (error) {
+      throw toRpcError(refusal ?? error, action);
+    }
+  }
+
+  /**
    * Opens a channel that is not opened again when it is lost.
    *
    * @param confirm Whether the broker confirms what is published on it.
    * @throws {RpcError} If there is no connection, or the broker opens no channel in time.
    */
   async channel(action: string, confirm = false): Promise<Channel> {
-    const link = this.#link;
-    if (link === undefined) {
-      throw new RpcError("unavailable", `Cannot ${action}: the connection is lost`, { outcome: "not_executed" });
-    }
-    return await link.openChannel(action, confirm);
+    return await this.#linkFor(action).openChannel(action, confirm);
+  }
+
+  #linkFor(action: string): Link {
+    if (this.#link !== undefined) return this.#link;
+    throw new RpcError("unavailable", `Cannot ${action}: the connection is lost`, { outcome: "not_executed" });
   }
 
   /** Closes the channels, then the connection, and cuts the socket if the broker does not answer; never rejects. */
@@ -240,12 +264,15 @@ export class Connection implements ChannelOwner {
     for (const kept of this.#kept) kept.reopen(link);
   }
 
+  #handshake(host: Host, listener: LinkListener): Promise<Link> {
+    const { connectTimeout = CONNECT_TIMEOUT_MS, tls, name, [OPEN_LINK]: open = AmqpLink.open } = this.#options;
+    return open(host, { connectTimeout, tls, name, signal: this.#ended.signal }, listener);
+  }
+
   async #openLink(host: Host): Promise<Link> {
     this.#assertOpen();
-    const { connectTimeout = CONNECT_TIMEOUT_MS, tls, name, [OPEN_LINK]: open = AmqpLink.open } = this.#options;
-    const options = { connectTimeout, tls, name, signal: this.#ended.signal };
     let link: Link | undefined = undefined;
-    link = await open(host, options, {
+    link = await this.#handshake(host, {
       blocked: (reason) => this.#block(host.label, reason),
       lost: (cause) => link !== undefined && this.#lose(link, cause),
     });

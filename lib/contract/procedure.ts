@@ -8,7 +8,8 @@ import { isRpcCode, type RpcCode } from "./errors.ts";
  *
  * - `quorum`: durable and replicated, as tutorial six declares it today.
  * - `classic`: durable on one node.
- * - `transient`: lost when the broker restarts, as older tutorials declare it.
+ * - `transient`: lost when the broker restarts, as older tutorials declare it;
+ *   refused by RabbitMQ from 4.3 on, unless its configuration permits it.
  */
 export type QueueType = "quorum" | "classic" | "transient";
 

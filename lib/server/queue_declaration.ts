@@ -1,3 +1,5 @@
+import { deniedFeature } from "../connection/broker_error.ts";
+import type { Channel } from "../connection/channel.ts";
 import type { Connection } from "../connection/connection.ts";
 import { RpcError } from "../contract/errors.ts";
 import type { QueueSettings } from "../contract/procedure.ts";
@@ -27,15 +29,36 @@ export async function declareQueue(connection: Connection, settings: QueueSettin
   const { queue, queueType } = settings;
   const declared = { durable: queueType !== "transient", arguments: queueArguments(settings) };
   const action = `declare queue "${queue}"`;
+  const declare = (channel: Channel): Promise<unknown> => channel.assertQueue(queue, declared);
+  const exists = (): Promise<boolean> =>
+    connection.borrow(action, (channel) => channel.checkQueue(queue)).then(() => true, () => false);
   try {
-    await connection.borrow(action, (channel) => channel.assertQueue(queue, declared));
+    if (queueType === "transient" && !await exists()) await declareTransient(connection, action, declare);
+    else await connection.borrow(action, declare);
     return undefined;
   } catch (error) {
-    if (!(error instanceof RpcError)) throw error;
+    if (!(error instanceof RpcError) || deniedFeature(error) !== undefined) throw error;
     // 406: it exists with other arguments. 403: declaring needs more rights than using.
     if (error.code !== "failed_precondition" && error.code !== "permission_denied") throw error;
-    const exists = connection.borrow(action, (channel) => channel.checkQueue(queue)).then(() => true, () => false);
-    if (await exists) return error.message;
+    if (await exists()) return error.message;
     throw error;
+  }
+}
+
+/** On a connection of its own, because a broker that permits no transient queues closes it, with all that is on it. */
+async function declareTransient(
+  connection: Connection,
+  action: string,
+  declare: (channel: Channel) => Promise<unknown>,
+): Promise<void> {
+  try {
+    await connection.borrowLink(action, declare);
+  } catch (error) {
+    const feature = deniedFeature(error);
+    if (feature === undefined) throw error;
+    const text = `Cannot ${action}: the broker does not permit transient queues (its deprecated feature ` +
+      `"${feature}"), as RabbitMQ by default from 4.3 on; use the queue type "quorum" or "classic", or set ` +
+      `deprecated_features.permit.${feature} = true in the broker's configuration`;
+    throw new RpcError("failed_precondition", text, { outcome: "not_executed", cause: error });
   }
 }

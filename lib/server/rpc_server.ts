@@ -139,7 +139,8 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
    * @returns The serving, when requests are being consumed.
    * @throws {RpcError} `permission_denied` if the queue is exclusive to another
    *   connection or the user may not use it, `already_exists` if this server
-   *   already serves it, or `unavailable` if the server is closed.
+   *   already serves it, `failed_precondition` if the broker does not permit
+   *   transient queues, or `unavailable` if the server is closed.
    * @throws {TypeError | RangeError} If a handler is missing, or an option is not valid.
    */
   async serve<What extends AnyProcedure | Service<Methods>>(

@@ -38,7 +38,7 @@ for (const replies of ["queue", "direct"] as const) {
 }
 
 live("One server serves several procedures, one client calls them at once", async ({ url, queue }) => {
-  const shout = procedure({ queue: `${queue}.shout`, queueType: "transient", request: text(), reply: text() });
+  const shout = procedure({ queue: `${queue}.shout`, queueType: "classic", request: text(), reply: text() });
   await using server = await RpcServer.connect(url);
   try {
     await server.serve(double(queue), (n) => 2 * n);
@@ -100,20 +100,17 @@ live("Two servers share the requests of one queue", async ({ url, queue }) => {
   assertEquals(served.every((count) => count > 0), true, `served ${served}`);
 });
 
-for (const existing of ["transient", "quorum"] as const) {
+for (const existing of ["classic", "quorum"] as const) {
   live(`RpcServer.serve() serves an existing ${existing} queue as it is, with a notice`, async ({ url, queue }) => {
     await withChannel(
       url,
-      (channel) =>
-        existing === "transient"
-          ? channel.assertQueue(queue, { durable: false })
-          : channel.assertQueue(queue, { durable: true, arguments: { "x-queue-type": "quorum" } }),
+      (channel) => channel.assertQueue(queue, { durable: true, arguments: { "x-queue-type": existing } }),
     );
     const notices: string[] = [];
     await using server = await RpcServer.connect(url, {
       onEvent: (event) => event.type === "adopted_queue" && notices.push(event.queue),
     });
-    const queueType = existing === "transient" ? "quorum" : "transient";
+    const queueType = existing === "classic" ? "quorum" : "transient";
     await server.serve({ ...double(queue), queueType }, (n) => 2 * n);
     await using client = await RpcClient.connect(url);
     assertEquals(await client.call(double(queue), 21), 42);

@@ -39,9 +39,9 @@ live("A queue of somebody's, or one that does not exist, is not answered", async
   let runs = 0;
   await using server = await startServer(url, texts(queue), () => `${++runs}`);
   await withChannel(url, async (channel) => {
-    const shared = [`${queue}.durable`, `${queue}.transient`] as const;
+    const shared = [`${queue}.durable`, `${queue}.deleted`] as const;
     await channel.assertQueue(shared[0], { durable: true });
-    await channel.assertQueue(shared[1], { durable: false, autoDelete: true });
+    await channel.assertQueue(shared[1], { durable: true, autoDelete: true });
     for (const replyTo of [...shared, `${queue}.missing`, queue]) {
       channel.sendToQueue(queue, Buffer.from("Ada"), { replyTo, correlationId: "1" });
     }

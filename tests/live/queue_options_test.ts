@@ -4,7 +4,7 @@ import type { Broker } from "../support/broker.ts";
 import { dice } from "../support/dice.ts";
 import { double } from "../support/lab_server.ts";
 import { held, lab, listen } from "../support/lab.ts";
-import { publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
+import { isAtLeast, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
 
 const test = lab();
 
@@ -48,6 +48,11 @@ for (const [queueType, type, durable] of [["quorum", "quorum", true], ["classic"
 }
 
 test('queueType: "transient" declares what an old tutorial server declares', async ({ broker, url, queue }) => {
+  if (await isAtLeast(url, "4.3")) {
+    const error = await assertRejects(() => declare(url, double(queue, { queueType: "transient" })), RpcError);
+    assertEquals(error.code, "failed_precondition");
+    return;
+  }
   await declare(url, double(queue, { queueType: "transient" }));
   const { type, durable, args } = await properties(broker, queue);
   // RabbitMQ 4 adds the type itself.

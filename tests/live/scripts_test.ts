@@ -139,13 +139,6 @@ live("Ctrl-C cancels the client's calls, on the server too", { run: true }, asyn
   assertEquals((await serving.ended()).code, 0);
 });
 
-live("A transient queue is what server --queue-type transient declares", { run: true }, async ({ url, queue }) => {
-  await using serving = server(url, "--queue", queue, "--queue-type", "transient");
-  await serving.printed(AWAITING);
-  // As an old tutorial server does; other arguments would be refused.
-  await withChannel(url, (channel) => channel.assertQueue(queue, { durable: false }));
-});
-
 const USAGE: readonly (readonly [string, string[], string])[] = [
   ["client.ts", [], "Missing argument N"],
   ["client.ts", ["-5"], '"-5"'],

@@ -77,7 +77,10 @@ export interface BrokerOptions {
   readonly name?: string;
   /** The AMQP port; by default a free one. */
   readonly port?: number;
-  /** Lines for `rabbitmq.conf`; none makes the start half a second faster. */
+  /**
+   * Lines for `rabbitmq.conf`, after those of the environment variable `RABBITMQ_CONFIG_LINES`; none makes the start
+   * half a second faster.
+   */
   readonly config?: readonly string[];
   /** Plugins to enable; none lets the start skip the reading of RabbitMQ's many plugins. */
   readonly plugins?: readonly string[];
@@ -139,7 +142,11 @@ export class Broker implements AsyncDisposable {
    * @throws {Error} If RabbitMQ is not installed or the node does not start; the message ends in the node's output.
    */
   static async start(options: BrokerOptions = {}): Promise<Broker> {
-    const { name = "rpc", port = freePort(), config = [], plugins = [], cluster, root = defaultRoot() } = options;
+    const { name = "rpc", port = freePort(), plugins = [], cluster, root = defaultRoot() } = options;
+    const config = [
+      ...(Deno.env.get("RABBITMQ_CONFIG_LINES") ?? "").split("\n").filter(Boolean),
+      ...options.config ?? [],
+    ];
     const scripts = await findScripts(root);
     if (scripts === undefined) throw new SetupError(HOW_TO_INSTALL);
     const host = await Deno.makeTempDir({ prefix: "rabbitmq-", ...(root ? { dir: `${root}/tmp` } : {}) });

@@ -98,6 +98,17 @@ export async function withChannel<T>(url: string, fn: (channel: Channel) => Prom
   }
 }
 
+/** Whether the broker is a RabbitMQ of this version, such as 4.3, or of a later one. */
+export async function isAtLeast(url: string, version: string): Promise<boolean> {
+  const connection = await connect(url, { noDelay: true, timeout: WAIT });
+  const { serverProperties } = connection.connection as unknown as { serverProperties: { version: string } };
+  await connection.close();
+  const numbers = (text: string): number[] => text.split(".").map((part) => parseInt(part));
+  const [major = 0, minor = 0] = numbers(serverProperties.version);
+  const [wantedMajor = 0, wantedMinor = 0] = numbers(version);
+  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
+}
+
 /** Deletes a queue, if it exists. */
 export async function deleteQueue(url: string, queue: string): Promise<void> {
   await withChannel(url, (channel) => channel.deleteQueue(queue));

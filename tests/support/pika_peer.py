@@ -1,4 +1,4 @@
-"""A plain tutorial-six pair on pika, without anything of ours: `server QUEUE` or `client QUEUE N`, at AMQP_URL."""
+"""A plain tutorial-six pair on pika, without anything of ours: `server QUEUE [quorum]` or `client QUEUE N`, at AMQP_URL."""
 
 import os
 import sys
@@ -14,8 +14,11 @@ def fib(n):
     return a
 
 
-def serve(channel, queue):
-    channel.queue_declare(queue=queue)
+def serve(channel, queue, queue_type=None):
+    if queue_type is None:
+        channel.queue_declare(queue=queue)
+    else:
+        channel.queue_declare(queue=queue, durable=True, arguments={"x-queue-type": queue_type})
 
     def on_request(ch, method, props, body):
         reply = pika.BasicProperties(correlation_id=props.correlation_id)
@@ -46,7 +49,7 @@ def call(channel, queue, n):
 connection = pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"]))
 role, queue, *rest = sys.argv[1:]
 if role == "server":
-    serve(connection.channel(), queue)
+    serve(connection.channel(), queue, *rest)
 else:
     call(connection.channel(), queue, rest[0])
 connection.close()

@@ -7,8 +7,17 @@
 
 import { installPackage, runScript, SetupError } from "./install.ts";
 
-/** Which Debian packages which RabbitMQ. */
-const SUITES: Readonly<Record<string, string>> = { "4.0": "trixie", "4.3": "sid" };
+/** How a RabbitMQ is packaged by Debian. */
+interface Packaged {
+  readonly suite: string;
+  /** The lines of `rabbitmq.conf` that undo what Debian has changed of upstream's defaults. */
+  readonly config: readonly string[];
+}
+
+const PACKAGED: Readonly<Record<string, Packaged>> = {
+  "4.0": { suite: "trixie", config: [] },
+  "4.3": { suite: "sid", config: ["deprecated_features.permit.transient_nonexcl_queues = false"] },
+};
 
 async function run(program: string, ...args: string[]): Promise<void> {
   const { success } = await new Deno.Command(program, { args, stdin: "null", stdout: "null" }).output();
@@ -47,23 +56,19 @@ async function makeRoot(suite: string): Promise<string> {
 
 async function main(): Promise<void> {
   const [version = "", ...args] = Deno.args;
-  const suite = SUITES[version];
-  if (suite === undefined) throw new SetupError(`Want one of ${Object.keys(SUITES).join(", ")}, got "${version}"`);
-  const root = await makeRoot(suite);
+  const packaged = PACKAGED[version];
+  if (packaged === undefined) throw new SetupError(`Want one of ${Object.keys(PACKAGED).join(", ")}, got "${version}"`);
+  const root = await makeRoot(packaged.suite);
   // RabbitMQ 4 asks for this machine's address now and then, and a connection waits until DNS has given up.
   await Deno.writeTextFile(`${root}/etc/hosts`, `127.0.0.1 localhost ${Deno.hostname()}\n`);
-  const mounted = !await exists(`${root}/proc/self`);
-  if (mounted) await run("mount", "-t", "proc", "proc", `${root}/proc`);
-  try {
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "--allow-all", new URL("run_tests.ts", import.meta.url).pathname, ...args],
-      env: { RABBITMQ_ROOT: root },
-      stdin: "null",
-    }).spawn();
-    Deno.exitCode = (await child.status).code;
-  } finally {
-    if (mounted) await run("umount", `${root}/proc`);
-  }
+  // Left mounted, since another run may use it.
+  if (!await exists(`${root}/proc/self`)) await run("mount", "-t", "proc", "proc", `${root}/proc`);
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--quiet", "--allow-all", new URL("run_tests.ts", import.meta.url).pathname, ...args],
+    env: { RABBITMQ_ROOT: root, RABBITMQ_CONFIG_LINES: packaged.config.join("\n") },
+    stdin: "null",
+  }).spawn();
+  Deno.exitCode = (await child.status).code;
 }
 
 await runScript(main);

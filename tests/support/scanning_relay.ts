@@ -11,12 +11,18 @@ export interface ScanningRelay extends AsyncDisposable {
 }
 
 /**
+ * What a relay does with bytes: passes on those that it is given, closes the connection, or answers in place of the
+ * broker and closes it then.
+ */
+export type Passed = Uint8Array | undefined | { readonly lastWords: Uint8Array };
+
+/**
  * Opens a link on 127.0.0.1 to a port of this machine.
  *
- * @param scan Gives which of the bytes to pass on, or undefined to close the connection instead. Bytes are not lined up
- * with frames, but what was written in one turn mostly comes at once.
+ * @param scan Gives which of the bytes to pass on. Bytes are not lined up with frames, but what was written in one turn
+ * mostly comes at once.
  */
-export function scanningRelay(port: number, scan: (bytes: Buffer) => Uint8Array | undefined): ScanningRelay {
+export function scanningRelay(port: number, scan: (bytes: Buffer) => Passed): ScanningRelay {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const sockets = new Set<Deno.TcpConn>();
   let cuts = 0;
@@ -29,13 +35,14 @@ export function scanningRelay(port: number, scan: (bytes: Buffer) => Uint8Array 
     for (let sent = 0; sent < bytes.length;) sent += await to.write(bytes.subarray(sent));
   }
 
-  async function pump(from: Deno.TcpConn, to: Deno.TcpConn, look: typeof scan): Promise<void> {
+  async function pump(from: Deno.TcpConn, to: Deno.TcpConn, look: (bytes: Buffer) => Passed): Promise<void> {
     const buffer = Buffer.alloc(262_144);
     try {
       for (let size = await from.read(buffer); size !== null; size = await from.read(buffer)) {
         const passed = look(buffer.subarray(0, size));
-        if (passed === undefined) {
+        if (!(passed instanceof Uint8Array)) {
           cuts++;
+          if (passed !== undefined) await write(from, passed.lastWords);
           break;
         }
         await write(to, passed);

@@ -1,5 +1,6 @@
 import { assertEquals, assertStrictEquals } from "@std/assert";
 import {
+  deniedFeature,
   isChannelClosed,
   isExclusiveElsewhere,
   messageSizeLimit,
@@ -18,6 +19,8 @@ function closed(what: string, code: number, text: string): Error {
 }
 
 const REFUSED = "ACCESS_REFUSED - Login was refused using authentication mechanism PLAIN";
+
+const DENIED = "INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated.\nIts use is not permitted";
 
 const MEANINGS: readonly (readonly [string, unknown, RpcCode, string])[] = [
   ["a refused login", closed("Connection", 403, REFUSED), "permission_denied", REFUSED],
@@ -51,6 +54,8 @@ const MEANINGS: readonly (readonly [string, unknown, RpcCode, string])[] = [
   ["403 on a channel", closed("Channel", 403, "ACCESS_REFUSED - no"), "permission_denied", "ACCESS_REFUSED - no"],
   ["404 on a channel", closed("Channel", 404, "NOT_FOUND - no queue 'q'"), "not_found", "NOT_FOUND - no queue 'q'"],
   ["405 on a channel", closed("Channel", 405, "RESOURCE_LOCKED - q"), "permission_denied", "RESOURCE_LOCKED - q"],
+  ["541 for a fault of the broker", closed("Connection", 541, "INTERNAL_ERROR"), "unavailable", "INTERNAL_ERROR"],
+  ["541 for a denied feature", closed("Connection", 541, DENIED), "failed_precondition", DENIED],
   [
     "406 on a channel",
     closed("Channel", 406, "PRECONDITION_FAILED - q"),
@@ -158,4 +163,14 @@ Deno.test("isExclusiveElsewhere() is true for what was refused with 405 alone", 
   assertEquals([refused(405), refused(403)].map(isExclusiveElsewhere), [true, false]);
   const others = [new RpcError("permission_denied", "no"), coded("no", 405), undefined];
   assertEquals(others.map(isExclusiveElsewhere), [false, false, false]);
+});
+
+Deno.test("deniedFeature() names the feature that the broker does not permit, and nothing in other errors", () => {
+  const denied = toRpcError(closed("Connection", 541, DENIED), "declare");
+  assertEquals(deniedFeature(denied), "transient_nonexcl_queues");
+  for (
+    const other of [new Error(DENIED), new RpcError("unavailable", DENIED), new RpcError("failed_precondition", "x")]
+  ) {
+    assertEquals(deniedFeature(other), undefined);
+  }
 });
