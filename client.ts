@@ -9,6 +9,7 @@ import {
   runScript,
   UsageError,
 } from "./lib/cli/command_line.ts";
+import { CONNECT_FLAGS, CONNECT_HELP, connectFlags } from "./lib/cli/connect_flags.ts";
 import { printable, printableJson } from "./lib/contract/printable.ts";
 import { fibonacci, MAX_N } from "./lib/tutorial/fib.ts";
 import { procedure, RpcClient, RpcError, type RpcOutcome } from "./lib/rpc.ts";
@@ -23,6 +24,7 @@ Usage: deno task client [flags] N [N ...]
   --timeout TIME      how long a call may take, such as 500ms, 5s (default) or 2m
   --fail-fast         fail at once if no server consumes the queue
   --json              one line of JSON per call
+${CONNECT_HELP}
   --help, --version
 
 Exit codes: 0 all answered, 1 a call failed, 2 usage, 3 no broker, 130 interrupted`;
@@ -36,7 +38,7 @@ const OUTCOMES: Readonly<Record<RpcOutcome, string>> = {
 };
 
 function args(): Args {
-  return parseCommandLine(Deno.args, ["url", "queue", "timeout"], ["fail-fast", "json"]);
+  return parseCommandLine(Deno.args, ["url", "queue", "timeout", ...CONNECT_FLAGS], ["fail-fast", "json"]);
 }
 
 function parseN(text: string): number {
@@ -73,19 +75,21 @@ function toJson(n: number, settled: PromiseSettledResult<bigint>): string {
 }
 
 async function main(): Promise<number> {
-  const { values, switches, operands } = args();
+  const given = args();
+  const { values, switches, operands } = given;
   if (operands.length === 0) throw new UsageError("Missing argument N: want one or more numbers, such as 30");
   const numbers = operands.map(parseN);
   const timeout = parseDuration(values["timeout"] ?? "5s", "timeout");
   const called = asUsage(() => procedure({ ...fibonacci, queue: values["queue"] ?? fibonacci.queue }));
   const url = brokerUrl(values["url"]);
+  const flags = connectFlags(given);
   const json = switches.has("json");
 
   const interrupted = new AbortController();
   const interrupt = (): void => interrupted.abort(new Error("Interrupted"));
   for (const name of SIGNALS) Deno.addSignalListener(name, interrupt);
   try {
-    const connecting = RpcClient.connect(url, { signal: interrupted.signal });
+    const connecting = RpcClient.connect(url, { ...flags, signal: interrupted.signal });
     const connected = await connecting.catch((error: unknown) => reportNoBroker(error, url));
     if (typeof connected === "number") return interrupted.signal.aborted ? EXIT.interrupted : connected;
     await using client = connected;

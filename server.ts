@@ -10,6 +10,7 @@ import {
   untilSignal,
   UsageError,
 } from "./lib/cli/command_line.ts";
+import { CONNECT_FLAGS, CONNECT_HELP, connectFlags } from "./lib/cli/connect_flags.ts";
 import { fib, fibonacci } from "./lib/tutorial/fib.ts";
 import { procedure, type QueueType, RpcError, RpcServer } from "./lib/rpc.ts";
 
@@ -25,6 +26,7 @@ Usage: deno task server [flags]
   --reply-to PATTERN  also answer to queues whose names match this regular expression; callers can make the server
                       publish to them. Queues named by the broker, and exclusive ones, need no permission
   --delay TIME        make each answer take that long, such as 500ms, 5s or 2m
+${CONNECT_HELP}
   --help, --version
 
 Exit codes: 0 ended by SIGINT or SIGTERM, 1 the queue cannot be served, 2 usage, 3 no broker,
@@ -42,7 +44,7 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 function args(): Args {
-  return parseCommandLine(Deno.args, ["url", "queue", "queue-type", "prefetch", "reply-to", "delay"]);
+  return parseCommandLine(Deno.args, ["url", "queue", "queue-type", "prefetch", "reply-to", "delay", ...CONNECT_FLAGS]);
 }
 
 function parsePrefetch(text: string): number {
@@ -66,7 +68,8 @@ function parsePattern(text: string): RegExp {
 }
 
 async function main(): Promise<number> {
-  const { values, operands } = args();
+  const given = args();
+  const { values, operands } = given;
   if (operands.length > 0) throw new UsageError(`Unexpected argument "${operands[0]}": the server takes flags alone`);
   const queue = values["queue"] ?? fibonacci.queue;
   const queueType = parseQueueType(values["queue-type"] ?? fibonacci.queueType);
@@ -75,11 +78,13 @@ async function main(): Promise<number> {
   const pattern = values["reply-to"] === undefined ? undefined : parsePattern(values["reply-to"]);
   const served = asUsage(() => procedure({ ...fibonacci, queue, queueType }));
   const url = brokerUrl(values["url"]);
+  const flags = connectFlags(given);
 
   const stop = untilSignal();
   let server: RpcServer;
   try {
     server = await RpcServer.connect(url, {
+      ...flags,
       signal: stop,
       ...(pattern === undefined ? {} : { replyTo: (name) => pattern.test(name) }),
     });

@@ -43,7 +43,12 @@ export interface ConnectOptions {
    * @default {30_000}
    */
   readonly drainTimeout?: number;
-  /** The connection's name in RabbitMQ's management pages, at most 255 bytes. */
+  /**
+   * The connection's name in RabbitMQ's tools (`rabbitmqctl list_connections user_provided_name`), at most 255 bytes.
+   *
+   * @default {"server.ts@web-1 pid=4242 rpc=0.1.0"}, that is script, host (with the permission `--allow-sys=hostname`),
+   * process and version of this library
+   */
   readonly name?: string;
   /** If it is aborted before the connection is open, `connect` rejects with `canceled`. */
   readonly signal?: AbortSignal;

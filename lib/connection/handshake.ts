@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { type ChannelModel, connect, credentials } from "amqplib";
 import { RpcError } from "../contract/errors.ts";
 import type { Host } from "./broker_url.ts";
+import { clientProperties } from "./client_properties.ts";
 
 /** Keys and certificates for TLS, as PEM text; passed to the TLS library unchanged. */
 export interface TlsOptions {
@@ -60,7 +61,7 @@ export async function handshake(host: Host, options: HandshakeOptions): Promise<
         ...(host.external ? { credentials: credentials.external() } : {}),
         ...tls,
         ...(typeof tls?.ca === "object" ? { ca: tls.ca.slice() } : {}),
-        clientProperties: name === undefined ? {} : { connection_name: name },
+        clientProperties: clientProperties(name),
       } as Parameters<typeof connect>[1],
     )
   );

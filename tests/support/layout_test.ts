@@ -28,7 +28,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   contract: ["node:buffer"],
   wire: ["node:buffer"],
   events: [],
-  connection: ["amqplib", "node:buffer", "node:diagnostics_channel", "node:stream"],
+  connection: ["amqplib", "node:buffer", "node:diagnostics_channel", "node:os", "node:process", "node:stream"],
   client: [],
   server: ["node:process"],
   rpc: [],

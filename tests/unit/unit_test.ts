@@ -13,6 +13,7 @@ import "./client/pending_calls_tests.ts";
 import "./connection/backoff_tests.ts";
 import "./connection/broker_error_tests.ts";
 import "./connection/broker_url_tests.ts";
+import "./connection/client_properties_tests.ts";
 import "./connection/connect_options_tests.ts";
 import "./events/event_listener_tests.ts";
 import "./events/log_events_tests.ts";
