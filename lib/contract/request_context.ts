@@ -21,7 +21,14 @@ export interface RequestContext<Errors extends ErrorMap = NoErrors> {
   readonly deadline: Date | undefined;
   /** Whether the request may have been delivered before. */
   readonly redelivered: boolean;
-  /** How often it was delivered before; only quorum queues count. */
+  /**
+   * How often it was delivered before without being answered; absent for the
+   * first delivery, and on classic queues, which do not count. It is the larger
+   * of the broker's two counts: `x-delivery-count`, which before RabbitMQ 4.3
+   * counts every delivery, and from 4.3 on only those that ended in a lost
+   * channel or a reject; and `x-acquired-count`, which from 4.3 on counts every
+   * delivery (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling).
+   */
   readonly deliveryCount: number | undefined;
   /** The call's identity, the same in every retry; absent for clients that send none. */
   readonly messageId: string | undefined;

@@ -54,11 +54,27 @@ export interface RequestMeta {
   readonly deliveryCount: number | undefined;
 }
 
+/**
+ * The headers in which a quorum queue counts deliveries that were not acknowledged. From RabbitMQ 4.3 on, the second one
+ * counts all of them, and the first one only rejects and lost channels, not nacks and consumer timeouts; before, there
+ * is the first one alone, and it counts all.
+ */
+const COUNTS = ["x-delivery-count", "x-acquired-count"] as const;
+
+/** The larger of the two counts; undefined if there is none. */
+function earlierDeliveries(headers: Uint8Array): number | undefined {
+  let most: number | undefined;
+  for (const name of COUNTS) {
+    const count = findHeader(headers, name);
+    // One of them may be the sender's, and anything.
+    if (typeof count === "number" && Number.isSafeInteger(count) && count >= (most ?? 0)) most = count;
+  }
+  return most;
+}
+
 /** Reads a request's properties. */
 export function readRequest({ properties, redelivered }: Delivery): RequestMeta {
   const { expiration = "", headers, replyTo = "", correlationId, messageId } = properties;
-  // On a first delivery, the count can only be the sender's.
-  const count = redelivered && headers !== undefined ? findHeader(headers, "x-delivery-count") : undefined;
   return {
     replyTo,
     correlationId: correlationId === "" ? undefined : correlationId,
@@ -67,7 +83,8 @@ export function readRequest({ properties, redelivered }: Delivery): RequestMeta 
     expiration: /^[1-9]\d{0,14}$/.test(expiration) ? Number(expiration) : undefined,
     // For the broker, a request that returns through a dead-letter exchange is a first delivery.
     redelivered: redelivered || (headers !== undefined && hasHeader(headers, "x-death")),
-    deliveryCount: typeof count === "number" ? count : undefined,
+    // On a first delivery, a count can only be the sender's.
+    deliveryCount: redelivered && headers !== undefined ? earlierDeliveries(headers) : undefined,
   };
 }
 

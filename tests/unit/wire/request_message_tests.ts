@@ -92,6 +92,30 @@ Deno.test("readRequest() believes a count of deliveries of a redelivered request
   assertEquals(read({}, true).deliveryCount, undefined);
 });
 
+const acquired = (count: number): Uint8Array => entry("x-acquired-count", "l", uint(8, count));
+
+Deno.test("readRequest() takes the larger of the counts of RabbitMQ 4.3, or the one that there is", () => {
+  const countIn = (...entries: Uint8Array[]) => read({ headers: Buffer.concat(entries) }, true).deliveryCount;
+  assertEquals(countIn(COUNT, acquired(5)), 5);
+  assertEquals(countIn(COUNT, acquired(2)), 3);
+  assertEquals(countIn(acquired(2), COUNT), 3);
+  assertEquals(countIn(acquired(5)), 5);
+  assertEquals(countIn(acquired(0)), 0);
+});
+
+Deno.test("readRequest() does not let a count that is the sender's own hide that of the broker", () => {
+  const double = Buffer.alloc(8);
+  const forged = [NaN, Infinity, -1, 0.5].map((value) => {
+    double.writeDoubleBE(value);
+    return entry("x-acquired-count", "d", Buffer.from(double));
+  });
+  for (const one of [...forged, entry("x-acquired-count", "S", long("many"))]) {
+    assertEquals(read({ headers: Buffer.concat([COUNT, one]) }, true).deliveryCount, 3);
+    assertEquals(read({ headers: Buffer.concat([one, COUNT]) }, true).deliveryCount, 3);
+    assertEquals(read({ headers: one }, true).deliveryCount, undefined);
+  }
+});
+
 Deno.test("readRequest() takes a count of deliveries that is no number for none", () => {
   assertEquals(read({ headers: entry("x-delivery-count", "S", long("many")) }, true).deliveryCount, undefined);
 });
