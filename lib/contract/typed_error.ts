@@ -53,6 +53,15 @@ export function isRpcError(error: unknown): error is RpcError {
 
 const encoder = new TextEncoder();
 
+/** What `context.error` creates: an error with details, whose text names the code if there is no other. */
+export function errorWithDetails(
+  code: RpcCode,
+  details: unknown,
+  message = `The request was refused: ${code}`,
+): RpcError {
+  return new RpcError(code, message, { details });
+}
+
 /**
  * Checks the details of a declared error.
  *

@@ -1,7 +1,8 @@
-import { type RpcCode, RpcError } from "../contract/errors.ts";
+import type { RpcCode, RpcError } from "../contract/errors.ts";
 import type { Headers } from "../contract/headers.ts";
 import type { ErrorMap } from "../contract/procedure.ts";
 import type { RequestContext } from "../contract/request_context.ts";
+import { errorWithDetails } from "../contract/typed_error.ts";
 import type { RunningRequest } from "./running_request.ts";
 
 /**
@@ -52,7 +53,7 @@ export class HandlerContext implements RequestContext<ErrorMap> {
   }
 
   get error(): (code: RpcCode, details: unknown, message?: string) => RpcError {
-    return (code, details, message = `The request was refused: ${code}`) => new RpcError(code, message, { details });
+    return errorWithDetails;
   }
 
   get callerAlive(): () => Promise<boolean> {

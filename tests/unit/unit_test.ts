@@ -39,6 +39,7 @@ import "./server/cancel_registry_tests.ts";
 import "./server/queue_declaration_tests.ts";
 import "./server/stall_detector_tests.ts";
 import "./server/suspect_replies_tests.ts";
+import "./testing/memory_tests.ts";
 import "./tutorial/fib_tests.ts";
 import "./types_tests.ts";
 import "./wire/byte_string_tests.ts";
