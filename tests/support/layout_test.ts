@@ -1,6 +1,6 @@
 /**
- * Imports between the wings of `lib/` go one way: scripts, cli, tutorial -> rpc -> client | server -> connection -> wire,
- * events -> contract.
+ * Imports between the wings of `lib/` go one way: scripts, cli, tutorial -> rpc | testing -> client | server ->
+ * connection -> wire, events -> contract.
  *
  * @module
  */
