@@ -17,6 +17,16 @@ export type ServerEvent =
   /** A request that its caller canceled; its handler's signal was aborted, or it was not started. */
   | { readonly type: "canceled_request"; readonly queue: string; readonly messageId: string | undefined }
   /**
+   * A request was delivered again, because the channel of its ack was lost, while this server is still running it or
+   * after it has ended; it is not run again.
+   */
+  | {
+    readonly type: "redelivered_request";
+    readonly queue: string;
+    readonly messageId: string | undefined;
+    readonly state: "running" | "ended";
+  }
+  /**
    * A request has ended with `code`; it was answered `duration` ms after it arrived, without its handler if not
    * `executed`; `error` is what its caller got, if it got one.
    */

@@ -18,6 +18,11 @@ export class AckBatcher {
     this.#channel = channel;
   }
 
+  /** Whether the channel is closed: the broker then delivers again what is not acknowledged. */
+  get closed(): boolean {
+    return this.#channel.closed;
+  }
+
   /** Records a delivery; each tag is larger than the one before. */
   delivered(deliveryTag: number): void {
     this.#open.add(deliveryTag);

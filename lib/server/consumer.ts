@@ -6,11 +6,12 @@ import { RpcError } from "../contract/errors.ts";
 import type { Interceptor } from "../contract/interceptor.ts";
 import { type ByteString, fromByteString } from "../wire/byte_string.ts";
 import type { Delivery } from "../wire/message.ts";
-import { readRequest } from "../wire/request_message.ts";
+import { messageIdOf, readRequest, type RequestMeta } from "../wire/request_message.ts";
 import { AckBatcher } from "./ack_batcher.ts";
 import type { DirectReplyPublisher } from "./direct_reply_publisher.ts";
 import { declareQueue } from "./queue_declaration.ts";
 import type { ReplyPublisher } from "./reply_publisher.ts";
+import { type Remembered, RequestMemory } from "./request_memory.ts";
 import { type ContextHost, RunningRequest } from "./running_request.ts";
 import { RequestRunner, type RunnerHost, type Settlement } from "./request_runner.ts";
 import { type Served, unimplemented } from "./served.ts";
@@ -50,6 +51,7 @@ export class Consumer {
   readonly #running = new Set<RunningRequest>();
   /** Those with a correlation id; a set of them where several have the same. */
   readonly #byId = new Map<ByteString, RunningRequest | Set<RunningRequest>>();
+  readonly #memory = new RequestMemory();
   #kept: KeptChannel | undefined;
   #acks: AckBatcher | undefined;
   #consumerTag: string | undefined;
@@ -106,6 +108,7 @@ export class Consumer {
         this.#deleted = false;
         await this.#declare();
         await channel.prefetch(prefetch);
+        this.#memory.channelOpened(prefetch, this.#running);
         const acks = this.#acks = new AckBatcher(channel);
         this.#consumerTag = undefined;
         if (this.#stopped) return;
@@ -183,7 +186,11 @@ export class Consumer {
 
   #deliver(delivery: Delivery, acks: AckBatcher): void {
     acks.delivered(delivery.deliveryTag);
-    const meta = readRequest(delivery);
+    let meta = readRequest(delivery);
+    const known = delivery.redelivered ? this.#memory.take(meta, delivery) : undefined;
+    // Nobody has run it meanwhile: another server refuses a redelivered request that may run only once.
+    if (known?.state === "unstarted") meta = { ...meta, redelivered: known.meta.redelivered };
+    else if (known !== undefined) return this.#recognized(known, delivery, meta, acks);
     const { replyTo } = meta;
     const accepted = replyTo !== "" && this.#host.acceptsReplyTo(replyTo);
     if (accepted === false) {
@@ -197,17 +204,47 @@ export class Consumer {
     else this.#startIf(accepted, running);
   }
 
+  /** Does not run a request again that this server is running or has ended. */
+  #recognized(
+    known: Exclude<Remembered, { readonly state: "unstarted" }>,
+    delivery: Delivery,
+    meta: RequestMeta,
+    acks: AckBatcher,
+  ): void {
+    this.#host.emit({
+      type: "redelivered_request",
+      queue: this.queue,
+      messageId: messageIdOf(meta),
+      state: known.state,
+    });
+    const { deliveryTag } = delivery;
+    if (known.state === "running") {
+      const { running } = known;
+      running.attach(deliveryTag, meta, acks);
+      if (running.started) this.#runners.get(running.method)?.redelivered(running);
+      return;
+    }
+    if (known.settlement === "ack") acks.ack(deliveryTag);
+    else acks.reject(deliveryTag, false);
+    // This ack may be lost as well.
+    this.#memory.ended({ acks, meta, delivery }, known.settlement);
+  }
+
   async #startIf(accepted: Promise<boolean | undefined>, running: RunningRequest): Promise<void> {
     const answer = await accepted;
-    const { acks, delivery, meta: { replyTo } } = running;
+    const { acks, deliveryTag, delivery, meta: { replyTo } } = running;
     if (answer === true) {
       this.#start(running);
       return;
     }
     this.#forget(running);
-    if (answer === false) this.#reject(delivery, acks, replyTo);
+    if (answer === false) {
+      this.#reject({ ...delivery, deliveryTag }, acks, replyTo);
+      return;
+    }
     // Nothing is known against its caller.
-    else acks.reject(delivery.deliveryTag, true);
+    acks.reject(deliveryTag, true);
+    this.#memory.unstarted(running);
   }
 
   #reject({ deliveryTag, malformed }: Delivery, acks: AckBatcher, replyTo: ByteString): void {
@@ -244,11 +281,13 @@ export class Consumer {
   }
 
   #settle(running: RunningRequest, settlement: Settlement): void {
-    const { acks, delivery: { deliveryTag } } = running;
+    const { acks, deliveryTag } = running;
     if (settlement === "ack") acks.ack(deliveryTag);
     else if (settlement === "ack now") acks.ackNow(deliveryTag);
     // A rejected request goes to the dead-letter exchange if there is one.
     else if (settlement !== "leave") acks.reject(deliveryTag, settlement === "requeue");
+    if (settlement === "reject") this.#memory.ended(running, "reject");
+    else if (settlement === "ack" || settlement === "ack now") this.#memory.ended(running, "ack");
     this.#forget(running);
   }
 

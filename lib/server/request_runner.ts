@@ -110,6 +110,7 @@ export class RequestRunner {
 
   /** Runs a request whose reply address is accepted. */
   run(running: RunningRequest): void {
+    running.started = true;
     if (running.whyAborted === "unavailable") {
       // The server is closing: another one gets it.
       this.#end(running, "leave", undefined);
@@ -125,6 +126,17 @@ export class RequestRunner {
     }
   }
 
+  /**
+   * A running request was delivered again. If that was too often, it is answered with `aborted`, and what its handler
+   * still does is ignored.
+   */
+  redelivered(running: RunningRequest): void {
+    if (running.finished || running.earlierDeliveries < this.#procedure.maxDeliveries) return;
+    const error = this.#tooOften(running);
+    running.abort(error);
+    this.#finish(running, error);
+  }
+
   /** Answers a request that has no handler. */
   refuse(running: RunningRequest, error: RpcError): void {
     this.#finish(running, running.redelivered ? withOutcome(error, "unknown") : error);
@@ -133,6 +145,7 @@ export class RequestRunner {
   /** It may have expired during a stall: requeue it and let the broker apply the expiration. */
   #runExpired(running: RunningRequest): void {
     const { queue, idempotent } = this.#procedure;
+    running.finished = true;
     if (running.endsAt <= performance.now()) {
       this.#emit("expired_request", running);
       this.#end(running, "ack", "deadline_exceeded");
@@ -152,17 +165,24 @@ export class RequestRunner {
 
   /** Why a redelivered request is not run again; undefined if it may run. */
   #refusal(running: RunningRequest): RpcError | undefined {
-    const { queue, idempotent, maxDeliveries } = this.#procedure;
-    let why: string;
+    const { idempotent, maxDeliveries } = this.#procedure;
     if (idempotent === false && running.redelivered) {
-      why = "the procedure is at-most-once, and this request may have run before";
-    } else if ((running.deliveryCount ?? 0) >= maxDeliveries) {
-      running.poisonous = true;
-      why = `it was delivered ${running.deliveryCount} times without an answer; the limit is ${maxDeliveries}`;
-    } else {
-      return undefined;
+      return this.#aborted("the procedure is at-most-once, and this request may have run before");
     }
-    return new RpcError("aborted", `Cannot run the request of "${queue}" again: ${why}`, { outcome: "unknown" });
+    return running.earlierDeliveries < maxDeliveries ? undefined : this.#tooOften(running);
+  }
+
+  #tooOften(running: RunningRequest): RpcError {
+    running.poisonous = true;
+    const limit = this.#procedure.maxDeliveries;
+    return this.#aborted(
+      `it was delivered ${running.earlierDeliveries} times without an answer; the limit is ${limit}`,
+    );
+  }
+
+  #aborted(why: string): RpcError {
+    const text = `Cannot run the request of "${this.#procedure.queue}" again: ${why}`;
+    return new RpcError("aborted", text, { outcome: "unknown" });
   }
 
   #decode(running: RunningRequest): void {
@@ -300,6 +320,8 @@ export class RequestRunner {
   }
 
   #finish(running: RunningRequest, answer: Answer): void {
+    if (running.finished) return;
+    running.finished = true;
     running.end();
     const now = running.answeredAt = performance.now();
     const why = running.whyAborted;

@@ -23,13 +23,23 @@ export interface ContextHost {
 
 /** One request that is delivered and not answered yet. */
 export class RunningRequest {
+  /** The first delivery. */
   readonly delivery: Delivery;
   readonly meta: RequestMeta;
-  readonly acks: AckBatcher;
+  /** Where its last delivery is acknowledged. */
+  acks: AckBatcher;
+  /** The tag of its last delivery. */
+  deliveryTag: number;
+  /** How often it was delivered before, by the count of the broker or of this server, whichever is larger. */
+  earlierDeliveries: number;
   /** When its caller stops waiting, at the latest, on the clock of `performance.now()`. */
   readonly endsAt: number;
   /** Earlier than `endsAt` by the time that this process may have been stalled before it read the request. */
   readonly endsAtTheEarliest: number;
+  /** Whether its runner has it. */
+  started = false;
+  /** Whether it has its answer, or will get none. */
+  finished = false;
   /** Whether its handler was started. */
   executed = false;
   /** Whether it was delivered too often to be run again. */
@@ -61,9 +71,18 @@ export class RunningRequest {
     this.delivery = delivery;
     this.meta = meta;
     this.acks = acks;
+    this.deliveryTag = delivery.deliveryTag;
+    this.earlierDeliveries = meta.deliveryCount ?? 0;
     this.endsAt = this.arrivedAt + (meta.expiration ?? Infinity);
     this.endsAtTheEarliest = arrivedAfter + (meta.expiration ?? Infinity);
     this.#host = host;
+  }
+
+  /** Takes over a redelivery of the same message: this one is acknowledged in place of the last. */
+  attach(deliveryTag: number, { deliveryCount = 0 }: RequestMeta, acks: AckBatcher): void {
+    this.acks = acks;
+    this.deliveryTag = deliveryTag;
+    this.earlierDeliveries = Math.max(deliveryCount, this.earlierDeliveries + 1);
   }
 
   /** Why it was aborted, if it was. */

@@ -37,6 +37,7 @@ import "./contract/validate_tests.ts";
 import "./server/ack_batcher_tests.ts";
 import "./server/cancel_registry_tests.ts";
 import "./server/queue_declaration_tests.ts";
+import "./server/request_memory_tests.ts";
 import "./server/stall_detector_tests.ts";
 import "./server/suspect_replies_tests.ts";
 import "./testing/memory_tests.ts";

@@ -1,0 +1,147 @@
+import type { Delivery } from "../wire/message.ts";
+import type { RequestMeta } from "../wire/request_message.ts";
+import type { RunningRequest } from "./running_request.ts";
+
+/** At most this many requests that have ended are remembered; when there are more, the older half is forgotten. */
+export const MAX_REMEMBERED = 10_000;
+/** How long a request that has ended is remembered at least, in ms, unless there are too many; at most twice as long. */
+export const REMEMBER_MS = 600_000;
+/** How many bytes from each end of a body tell it from others. */
+const SAMPLE_BYTES = 64;
+
+/** What a server knows of a request that is delivered to it again. */
+export type Remembered =
+  /** It is still running, or its reply is not confirmed yet. */
+  | { readonly state: "running"; readonly running: RunningRequest }
+  /** It has ended: the redelivery is acknowledged, or rejected if the request was. */
+  | { readonly state: "ended"; readonly settlement: "ack" | "reject" }
+  /** It was never started; `meta` is that of the earlier delivery. */
+  | { readonly state: "unstarted"; readonly meta: RequestMeta };
+
+/** One delivery of a request. */
+export type Delivered = Pick<RunningRequest, "acks" | "meta" | "delivery">;
+
+type Ended = Exclude<Remembered, { readonly state: "running" }>;
+
+/** What is remembered of a request: enough to recognize it, without its body. */
+type Acked = RequestMeta | string;
+
+const NO_BODY = new Uint8Array();
+
+/** Tells bodies apart where a client gives its requests no ids, or always the same; no protection against forgery. */
+function markOf(body: Uint8Array): string {
+  let hash = 0;
+  const add = (from: number, to: number): void => {
+    for (let n = from; n < to; n++) hash = Math.imul(hash ^ (body[n] as number), 16_777_619);
+  };
+  const middle = Math.min(body.length, SAMPLE_BYTES);
+  add(0, middle);
+  add(Math.max(middle, body.length - SAMPLE_BYTES), body.length);
+  return `#${body.length}.${hash}`;
+}
+
+/**
+ * The identity of a message. It contains the reply address and the correlation id, so that a request with the message id
+ * of another caller's is another request: an answer goes only to where the sender of that very request wanted it.
+ */
+function identityOf(meta: RequestMeta, body: Uint8Array): string {
+  const { replyTo, correlationId = "", messageId } = meta;
+  const last = messageId ?? markOf(body);
+  // With the lengths, so that no two triples give the same text.
+  return `${replyTo.length}.${correlationId.length}.${replyTo}${correlationId}${last}`;
+}
+
+function add<Item>(map: Map<string, Item[]>, key: string, item: Item): void {
+  const items = map.get(key);
+  if (items === undefined) map.set(key, [item]);
+  else items.push(item);
+}
+
+function takeFrom<Item>(map: Map<string, Item[]>, key: string): Item | undefined {
+  const items = map.get(key);
+  const item = items?.pop();
+  if (items?.length === 0) map.delete(key);
+  return item;
+}
+
+/**
+ * Remembers which requests of one queue this server is running, or has ended, although the broker may deliver them again
+ * because the channel of their acks is lost. While no channel is lost it only notes the last requests that were
+ * acknowledged: as many as the prefetch, because the broker delivers nothing more before it has seen an ack.
+ */
+export class RequestMemory {
+  /** The last ones acknowledged on the current channel; a circle of `capacity` places. */
+  #acked: Acked[] = [];
+  #capacity = 1;
+  #next = 0;
+  /** Running requests whose channel is lost, by identity; clients that reuse ids may have several. */
+  #running = new Map<string, RunningRequest[]>();
+  /** Two generations of the others, as in `CancelRegistry`. */
+  #young = new Map<string, Ended[]>();
+  #old = new Map<string, Ended[]>();
+  #youngSize = 0;
+  #turnedAt = -Infinity;
+
+  /** A request has ended, and is acknowledged or rejected for good. */
+  ended({ acks, meta, delivery: { body } }: Delivered, settlement: "ack" | "reject"): void {
+    if (acks.closed) {
+      this.#remember(identityOf(meta, body), { state: "ended", settlement });
+    } else if (settlement === "ack" && (meta.messageId !== undefined || meta.correlationId !== undefined)) {
+      this.#acked[this.#next] = meta.messageId === undefined ? identityOf(meta, body) : meta;
+      this.#next = this.#next + 1 === this.#capacity ? 0 : this.#next + 1;
+    }
+  }
+
+  /** A request goes back to the queue, and was not started. */
+  unstarted({ meta, delivery: { body } }: Delivered): void {
+    this.#remember(identityOf(meta, body), { state: "unstarted", meta });
+  }
+
+  /**
+   * There is a new channel, so all that run may be delivered again, and the last ones acknowledged too.
+   *
+   * @param prefetch How many requests are unacknowledged at most on the new channel.
+   */
+  channelOpened(prefetch: number, running: Iterable<RunningRequest>): void {
+    this.#capacity = prefetch;
+    this.#running = new Map();
+    for (const one of running) add(this.#running, identityOf(one.meta, one.delivery.body), one);
+    const acked = new Map<string, number>();
+    for (const one of this.#acked) {
+      const identity = typeof one === "string" ? one : identityOf(one, NO_BODY);
+      acked.set(identity, 1 + (acked.get(identity) ?? 0));
+    }
+    this.#acked = [];
+    this.#next = 0;
+    for (const [identity, count] of acked) {
+      // Twice the same identity: its client reuses ids, and a redelivery may be of a request that has not run.
+      if (count === 1) this.#remember(identity, { state: "ended", settlement: "ack" });
+    }
+  }
+
+  /** What is known of a redelivered request; each is recognized once for every loss. */
+  take(meta: RequestMeta, { body }: Delivery): Remembered | undefined {
+    if (this.#running.size === 0 && this.#young.size === 0 && this.#old.size === 0) return undefined;
+    const identity = identityOf(meta, body);
+    const running = takeFrom(this.#running, identity);
+    if (running !== undefined) return { state: "running", running };
+    return takeFrom(this.#young, identity) ?? takeFrom(this.#old, identity);
+  }
+
+  /** How many requests it keeps, besides those that are running. */
+  get size(): number {
+    return this.#acked.length + this.#young.size + this.#old.size;
+  }
+
+  #remember(identity: string, ended: Ended): void {
+    const now = performance.now();
+    if (this.#youngSize >= MAX_REMEMBERED / 2 || now - this.#turnedAt > REMEMBER_MS) {
+      this.#old = this.#young;
+      this.#young = new Map();
+      this.#youngSize = 0;
+      this.#turnedAt = now;
+    }
+    this.#youngSize++;
+    add(this.#young, identity, ended);
+  }
+}
