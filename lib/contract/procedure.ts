@@ -42,7 +42,9 @@ export interface MethodOptions<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors 
   readonly idempotent?: boolean | undefined;
   /**
    * After how many deliveries a server answers `aborted` instead of running a
-   * request again, from 1 to 1000; only quorum queues count. A queue's own
+   * request again, or aborts it if it is still running, from 1 to 1000. Only
+   * quorum queues count; on other queues a server counts only the redeliveries
+   * of what it is running. A queue's own
    * delivery limit, 20 by default from RabbitMQ 4.0 on, comes first if it is lower:
    * the broker then drops or dead-letters the request, and its call times out.
    *
