@@ -56,6 +56,7 @@ const LEVELS: Readonly<Record<Exclude<RpcEvent["type"], "called" | "handled">, L
   rejected_request: "warn",
   expired_request: "debug",
   returned_request: "warn",
+  redelivered_request: "info",
   canceled_request: "debug",
   handler_error: "error",
   caller_left: "info",
@@ -203,6 +204,11 @@ function describeRequest(event: RequestEvent): Description {
       return { message: "The request expired before it was answered", fields: { queue, message_id: event.messageId } };
     case "returned_request": {
       const message = "The process was stalled, and the request may have expired: returned it to the queue";
+      return { message, fields: { queue, message_id: event.messageId } };
+    }
+    case "redelivered_request": {
+      const state = event.state === "running" ? "is still running" : "has ended";
+      const message = `The request was delivered again; it ${state}, and is not run again`;
       return { message, fields: { queue, message_id: event.messageId } };
     }
     case "canceled_request":

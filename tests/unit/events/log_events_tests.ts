@@ -103,6 +103,11 @@ const EVENTS: { readonly [Type in keyof Types]: readonly [Types[Type], LogLevel,
     "warn",
     "The process was stalled, and the request may have expired: returned it to the queue queue=users message_id=call-1",
   ],
+  redelivered_request: [
+    { type: "redelivered_request", ...request, state: "running" },
+    "info",
+    "The request was delivered again; it is still running, and is not run again queue=users message_id=call-1",
+  ],
   canceled_request: [
     { type: "canceled_request", ...request },
     "debug",
