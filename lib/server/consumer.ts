@@ -13,7 +13,8 @@ import { declareQueue } from "./queue_declaration.ts";
 import type { ReplyPublisher } from "./reply_publisher.ts";
 import { type Remembered, RequestMemory } from "./request_memory.ts";
 import { type ContextHost, RunningRequest } from "./running_request.ts";
-import { RequestRunner, type RunnerHost, type Settlement } from "./request_runner.ts";
+import type { Settlement } from "./request_answers.ts";
+import { RequestRunner, type RunnerHost } from "./request_runner.ts";
 import { type Served, unimplemented } from "./served.ts";
 import type { ServerEvent } from "../events/server_event.ts";
 
