@@ -13,6 +13,7 @@ import { CONNECT_FLAGS, CONNECT_HELP, connectFlags } from "./lib/cli/connect_fla
 import { printable, printableJson } from "./lib/contract/printable.ts";
 import { fibonacci, MAX_N } from "./lib/tutorial/fib.ts";
 import { procedure, RpcClient, RpcError, type RpcOutcome } from "./lib/rpc.ts";
+import { telemetry } from "./lib/telemetry.ts";
 
 const HELP = `Call fib over RabbitMQ, as in RabbitMQ's tutorial six
 
@@ -89,7 +90,8 @@ async function main(): Promise<number> {
   const interrupt = (): void => interrupted.abort(new Error("Interrupted"));
   for (const name of SIGNALS) Deno.addSignalListener(name, interrupt);
   try {
-    const connecting = RpcClient.connect(url, { ...flags, signal: interrupted.signal });
+    const interceptors = [telemetry.client()];
+    const connecting = RpcClient.connect(url, { ...flags, signal: interrupted.signal, interceptors });
     const connected = await connecting.catch((error: unknown) => reportNoBroker(error, url));
     if (typeof connected === "number") return interrupted.signal.aborted ? EXIT.interrupted : connected;
     await using client = connected;

@@ -13,6 +13,7 @@ import {
 import { CONNECT_FLAGS, CONNECT_HELP, connectFlags } from "./lib/cli/connect_flags.ts";
 import { fib, fibonacci } from "./lib/tutorial/fib.ts";
 import { procedure, type QueueType, RpcError, RpcServer } from "./lib/rpc.ts";
+import { telemetry } from "./lib/telemetry.ts";
 
 const HELP = `Serve fib over RabbitMQ, as in RabbitMQ's tutorial six
 
@@ -86,6 +87,7 @@ async function main(): Promise<number> {
     server = await RpcServer.connect(url, {
       ...flags,
       signal: stop,
+      interceptors: [telemetry.server()],
       ...(pattern === undefined ? {} : { replyTo: (name) => pattern.test(name) }),
     });
   } catch (error) {

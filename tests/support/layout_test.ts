@@ -1,6 +1,6 @@
 /**
- * Imports between the wings of `lib/` go one way: scripts, cli, tutorial -> rpc | testing -> client | server ->
- * connection -> wire, events -> contract.
+ * Imports between the wings of `lib/` go one way: scripts, cli, telemetry, tutorial -> rpc | testing -> client | server
+ * -> connection -> wire, events -> contract.
  *
  * @module
  */
@@ -19,9 +19,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   server: ["contract", "wire", "events", "connection", "server"],
   testing: ["contract", "wire", "connection", "client", "server", "testing"],
   rpc: ["contract", "events", "connection", "client", "server"],
+  telemetry: ["contract", "rpc", "telemetry"],
   cli: ["contract", "connection", "rpc", "cli"],
   tutorial: ["contract", "rpc", "tutorial"],
-  scripts: ["contract", "rpc", "cli", "tutorial"],
+  scripts: ["contract", "rpc", "telemetry", "cli", "tutorial"],
 };
 
 /** The packages that a wing may import; all else is this project's. */
@@ -34,6 +35,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   server: ["node:process"],
   testing: ["node:async_hooks", "node:buffer", "node:timers"],
   rpc: [],
+  telemetry: ["@opentelemetry/api"],
   cli: ["@std/cli/parse-args"],
   tutorial: [],
   scripts: [],

@@ -1,0 +1,58 @@
+import {
+  createNoopMeter,
+  type Meter,
+  type MeterProvider,
+  metrics,
+  ProxyTracerProvider,
+  trace,
+  type Tracer,
+  type TracerProvider,
+} from "@opentelemetry/api";
+import project from "../../deno.json" with { type: "json" };
+import { Instruments } from "./instruments.ts";
+
+const { name, version } = project;
+const NO_METER = createNoopMeter();
+const NO_TRACERS = new ProxyTracerProvider().getDelegate();
+
+let tracers: TracerProvider | undefined;
+let currentTracer: Tracer | undefined;
+let meters: MeterProvider | undefined;
+let currentInstruments: Instruments | undefined;
+
+function tracerProvider(): TracerProvider {
+  const provider = trace.getTracerProvider();
+  return provider instanceof ProxyTracerProvider ? provider.getDelegate() : provider;
+}
+
+function meter(): Meter {
+  return metrics.getMeter(name, version);
+}
+
+/**
+ * Whether an SDK for traces or metrics is registered, such as Deno's own. Asked for every call, since one may be
+ * registered later; takes about 20 ns.
+ */
+export function isOn(): boolean {
+  return tracerProvider() !== NO_TRACERS || meter() !== NO_METER;
+}
+
+/** The tracer of the SDK that is registered now. */
+export function tracer(): Tracer {
+  const provider = tracerProvider();
+  if (currentTracer === undefined || tracers !== provider) {
+    tracers = provider;
+    currentTracer = provider.getTracer(name, version);
+  }
+  return currentTracer;
+}
+
+/** The instruments of the SDK that is registered now. */
+export function instruments(): Instruments {
+  const provider = metrics.getMeterProvider();
+  if (currentInstruments === undefined || meters !== provider) {
+    meters = provider;
+    currentInstruments = new Instruments(meter());
+  }
+  return currentInstruments;
+}
