@@ -57,5 +57,8 @@ export type { ClientEvent } from "./events/client_event.ts";
 export type { ServerEvent } from "./events/server_event.ts";
 export { logEvents, type LogOptions } from "./events/log_events.ts";
 export type { LogLevel } from "./events/log_record.ts";
+export type { ConnectionStatus } from "./connection/connection_status.ts";
+export type { ClientStatus } from "./client/client_status.ts";
+export type { QueueStatus, ServerStatus } from "./server/server_status.ts";
 export type { ConnectOptions } from "./connection/connect_options.ts";
 export type { TlsOptions } from "./connection/handshake.ts";

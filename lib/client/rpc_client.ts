@@ -17,6 +17,8 @@ import { checkInteger } from "../contract/validate.ts";
 import { type CallOptions, checkCallOptions, parentExpired, type ReadyCallOptions } from "./call_options.ts";
 import { callOnce } from "./call_once.ts";
 import { CallRunner } from "./call_runner.ts";
+import type { ClientStatus } from "./client_status.ts";
+import { StateClock } from "../connection/connection_status.ts";
 import type { ClientEvent } from "../events/client_event.ts";
 import { logWarnings } from "../events/log_events.ts";
 import { encodeRequest } from "./encode_request.ts";
@@ -83,7 +85,9 @@ export class RpcClient implements AsyncDisposable {
   readonly #options: RpcClientOptions;
   readonly #listeners: EventListeners<ClientEvent>;
   readonly #runner: CallRunner;
+  readonly #clock = new StateClock();
   #closing: Promise<void> | undefined;
+  #closed = false;
 
   private constructor(connection: Connection, options: RpcClientOptions, listeners: EventListeners<ClientEvent>) {
     this.#connection = connection;
@@ -129,6 +133,13 @@ export class RpcClient implements AsyncDisposable {
       await connection.close();
       throw error;
     }
+  }
+
+  /** How it is now: a snapshot. */
+  get status(): ClientStatus {
+    if (this.#closed) return Object.freeze({ state: "closed", since: this.#clock.since("closed") });
+    if (this.#closing === undefined) return this.#connection.status;
+    return Object.freeze({ state: "draining", since: this.#clock.since("draining"), pending: this.pending });
   }
 
   /** How many calls have not ended. */
@@ -275,7 +286,10 @@ export class RpcClient implements AsyncDisposable {
    * rejects; when called again, returns the same promise.
    */
   close(): Promise<void> {
-    return this.#closing ??= this.#close();
+    this.#closing ??= this.#close();
+    // Read for its clock.
+    void this.status;
+    return this.#closing;
   }
 
   /** The same as {@linkcode RpcClient.close}. */
@@ -286,5 +300,7 @@ export class RpcClient implements AsyncDisposable {
   async #close(): Promise<void> {
     await this.#runner.close(this.#options.drainTimeout ?? 30_000);
     await this.#connection.close();
+    this.#closed = true;
+    void this.status;
   }
 }

@@ -8,6 +8,7 @@ import type { Host } from "./broker_url.ts";
 import { FrameTransport } from "./frame_transport.ts";
 import { handshake, type HandshakeOptions } from "./handshake.ts";
 import { CLOSE_TIMEOUT_MS, type Link, type LinkListener } from "./link.ts";
+import { SilenceWatch } from "./silence_watch.ts";
 
 /** The socket of an amqplib connection; undefined if amqplib does not have it where it is expected. */
 function socketOf(model: ChannelModel): Duplex | undefined {
@@ -22,6 +23,7 @@ export class AmqpLink implements Link {
   readonly #transport: FrameTransport | undefined;
   readonly #socket: Duplex | undefined;
   readonly #openTimeout: number;
+  readonly #watch: SilenceWatch | undefined;
   #blocked: string | undefined;
   #closed = false;
 
@@ -31,7 +33,12 @@ export class AmqpLink implements Link {
     this.#socket = socketOf(model);
     this.#openTimeout = openTimeout;
     // Without a transport, amqplib reads and writes all frames, which is slower.
-    this.#transport = FrameTransport.install(model);
+    const transport = this.#transport = FrameTransport.install(model);
+    const { heartbeat } = host;
+    if (transport !== undefined && heartbeat > 0) {
+      const silent = (): void => this.cut(`the broker has sent nothing for ${2 * heartbeat} s`);
+      this.#watch = new SilenceWatch(1_000 * heartbeat, () => transport.reads, silent);
+    }
   }
 
   /**
@@ -45,6 +52,7 @@ export class AmqpLink implements Link {
     model.on("error", (error) => cause = error);
     model.on("close", (error) => {
       link.#closed = true;
+      link.#watch?.stop();
       link.#socket?.destroy();
       listener.lost(cause ?? error);
     });
@@ -80,6 +88,7 @@ export class AmqpLink implements Link {
   }
 
   async close(): Promise<void> {
+    this.#watch?.stop();
     const closed = await settlesWithin(this.#model.close(), CLOSE_TIMEOUT_MS);
     // A socket with unsent data would keep the process alive.
     if (!closed || this.#blocked !== undefined) this.cut("Connection closed without the broker's answer");

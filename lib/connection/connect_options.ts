@@ -23,7 +23,7 @@ export interface ConnectOptions {
   readonly waitForBroker?: number;
   /**
    * The heartbeat timeout, in seconds, from 0 (no heartbeats) to 65,535; a link
-   * that is silent for about twice as long counts as lost
+   * that is silent for twice as long counts as lost
    * (https://www.rabbitmq.com/docs/heartbeats).
    *
    * @default {10}
@@ -44,7 +44,8 @@ export interface ConnectOptions {
    */
   readonly drainTimeout?: number;
   /**
-   * The connection's name in RabbitMQ's tools (`rabbitmqctl list_connections user_provided_name`), at most 255 bytes.
+   * The connection's name in RabbitMQ's management pages and in `rabbitmqctl list_connections client_properties`, at most
+   * 255 bytes.
    *
    * @default {"server.ts@web-1 pid=4242 rpc=0.1.0"}, that is script, host (with the permission `--allow-sys=hostname`),
    * process and version of this library

@@ -8,6 +8,7 @@ import type { Channel } from "./channel.ts";
 import { ConfirmWatch } from "./confirm_watch.ts";
 import { checkConnectOptions, CONNECT_TIMEOUT_MS } from "./connect_options.ts";
 import type { ConnectionEvent } from "../events/connection_event.ts";
+import { type ConnectionStatus, StateClock } from "./connection_status.ts";
 import { HostRotation } from "./host_rotation.ts";
 import { type ChannelOwner, type ChannelPlan, KeptChannel } from "./kept_channel.ts";
 import { type Link, type LinkListener, type LinkOptions, OPEN_LINK } from "./link.ts";
@@ -23,6 +24,7 @@ export class Connection implements ChannelOwner {
   readonly #listener: (event: ConnectionEvent) => void;
   readonly #kept = new Set<KeptChannel>();
   readonly #ended = new AbortController();
+  readonly #clock = new StateClock();
   #link: Link | undefined;
   #watch: ConfirmWatch | undefined;
   #attempts = 0;
@@ -89,6 +91,18 @@ export class Connection implements ChannelOwner {
   /** The `host:port` of the broker; absent while there is no connection. */
   get broker(): string | undefined {
     return this.#link?.host.label;
+  }
+
+  /** How it is now, and since when. */
+  get status(): ConnectionStatus {
+    const link = this.#link;
+    if (link === undefined) {
+      const reason = this.#lastError?.message ?? "the connection is closed";
+      return Object.freeze({ state: "connecting", since: this.#clock.since("connecting"), reason });
+    }
+    const { host: { label: host }, blocked: reason } = link;
+    if (reason === undefined) return Object.freeze({ state: "connected", since: this.#clock.since("connected"), host });
+    return Object.freeze({ state: "blocked", since: this.#clock.since("blocked"), host, reason });
   }
 
   /** The current link; absent while there is none. */
@@ -232,6 +246,8 @@ export class Connection implements ChannelOwner {
 
   /** Emits an event. */
   emit(event: ConnectionEvent): void {
+    // Read for its clock.
+    void this.status;
     this.#listener(event);
   }
 

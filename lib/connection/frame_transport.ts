@@ -50,6 +50,7 @@ export class FrameTransport {
   readonly #decoder: FrameDecoder;
   readonly #batcher: WriteBatcher;
   readonly #sinks = new Map<number, TransportSink>();
+  #reads = 0;
 
   private constructor(connection: Internals) {
     this.#connection = connection;
@@ -75,6 +76,11 @@ export class FrameTransport {
     const transport = new FrameTransport(connection);
     transport.#install();
     return transport;
+  }
+
+  /** How often something was read from the socket. */
+  get reads(): number {
+    return this.#reads;
   }
 
   /** Passes the messages and confirms of a channel to `sink` from now on. */
@@ -149,6 +155,7 @@ export class FrameTransport {
       const chunk: unknown = this.#connection.stream.read();
       if (!(chunk instanceof Uint8Array)) return;
       this.#connection.recvSinceLastCheck = true;
+      this.#reads++;
       this.#decode(chunk);
     }
   }

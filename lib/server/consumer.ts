@@ -33,6 +33,8 @@ export interface ConsumerHost extends ContextHost {
   /** Whether `handled` is to be emitted at the end of a request. */
   readonly listens: boolean;
   emit(event: ServerEvent): void;
+  /** It receives requests now, or no more. */
+  consumingChanged(): void;
 }
 
 /** Delay before a deleted queue is declared again, in ms, so that publishers receive basic.return. */
@@ -56,6 +58,7 @@ export class Consumer {
   #kept: KeptChannel | undefined;
   #acks: AckBatcher | undefined;
   #consumerTag: string | undefined;
+  #consuming = false;
   #stopped = false;
   #prefetch = 0;
   /** Whether the broker has ended the consumer, for example because the queue was deleted. */
@@ -99,6 +102,16 @@ export class Consumer {
     return this.#running.size;
   }
 
+  /** Whether it receives requests. */
+  get consuming(): boolean {
+    return this.#consuming && !this.#stopped;
+  }
+
+  /** Whether it was told to stop. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
   /** Declares the queue and consumes it, now and after every loss. */
   async start(prefetch: number): Promise<void> {
     this.#prefetch = prefetch;
@@ -121,7 +134,14 @@ export class Consumer {
         // `stop` may have been called meanwhile, before there was a consumer to cancel.
         if (this.#stopped) await channel.cancel(consumerTag);
       },
+      opened: () => this.#setConsuming(true),
+      lost: () => this.#setConsuming(false),
     });
+  }
+
+  #setConsuming(consuming: boolean): void {
+    this.#consuming = consuming;
+    this.#host.consumingChanged();
   }
 
   /** Closes its channel, after {@linkcode Consumer.stop}. */
@@ -133,6 +153,7 @@ export class Consumer {
   /** Stops consuming. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#host.consumingChanged();
     const acks = this.#acks;
     if (this.#consumerTag === undefined || acks === undefined) return;
     // Requests in transit when the consumer is canceled are redelivered, and at-most-once requests would then not run.
@@ -182,6 +203,7 @@ export class Consumer {
   #consumerCanceled(channel: Channel): void {
     this.#host.emit({ type: "consumer_canceled", queue: this.queue });
     this.#deleted = true;
+    this.#setConsuming(false);
     if (!this.#stopped) channel.close().catch(() => {});
   }
 

@@ -21,6 +21,7 @@ import { logFault, logWarnings } from "../events/log_events.ts";
 import type { ServerEvent } from "../events/server_event.ts";
 import type { HandlersOf, RpcServerOptions, ServeOptions, Serving } from "./server_options.ts";
 import { exit, INTERRUPTED, nextSignal } from "./signals.ts";
+import { type ServerStatus, ServerStatusClock } from "./server_status.ts";
 import { StallDetector } from "./stall_detector.ts";
 
 /**
@@ -53,7 +54,9 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
   readonly #stalls = new StallDetector();
   readonly #consumers = new Map<string, Consumer>();
   readonly #canceled = new CancelRegistry();
+  readonly #status = new ServerStatusClock();
   #closing: Promise<void> | undefined;
+  #closed = false;
 
   private constructor(
     connection: Connection,
@@ -99,7 +102,9 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     }
     const listeners = new EventListeners<ServerEvent>(onEvent, logWarnings, interceptors);
     let replies: ReplyPublisher | undefined;
+    const servers: RpcServer[] = [];
     const connection = await Connection.open(urls, options, (event) => {
+      for (const server of servers) server.#noteStatus();
       listeners.emit(event);
       if (event.type === "unblocked") replies?.flush();
     });
@@ -108,11 +113,35 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
       const directReplies = new DirectReplyPublisher((flush, signal) =>
         Connection.open(urls, { ...options, signal }, ({ type }) => type === "unblocked" && flush())
       );
-      return new RpcServer(connection, replies, directReplies, options, listeners);
+      const server = new RpcServer<AddedBy<Interceptors>>(connection, replies, directReplies, options, listeners);
+      servers.push(server);
+      return server;
     } catch (error) {
       await connection.close();
       throw error;
     }
+  }
+
+  /**
+   * How it is now: a snapshot. It can answer requests while `state` is `serving`.
+   *
+   * @example
+   * ```ts
+   * import { RpcServer } from "@rabbitmq-rpc/rpc";
+   *
+   * async function main(): Promise<void> {
+   *   await using server = await RpcServer.connect();
+   *   Deno.serve({ port: 8080 }, () => {
+   *     const { status } = server;
+   *     return Response.json(status, { status: status.state === "serving" ? 200 : 503 });
+   *   });
+   *   await server.untilSignal();
+   * }
+   * ```
+   */
+  get status(): ServerStatus {
+    const closing = this.#closed ? "closed" : this.#closing === undefined ? undefined : "draining";
+    return this.#status.read({ connection: this.#connection.status, consumers: this.#consumers.values(), closing });
   }
 
   /** How many requests have been accepted and not answered yet. */
@@ -204,7 +233,9 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
    * rejects; when called again, returns the same promise.
    */
   close(): Promise<void> {
-    return this.#closing ??= this.#close();
+    this.#closing ??= this.#close();
+    this.#noteStatus();
+    return this.#closing;
   }
 
   /** The same as {@linkcode RpcServer.close}. */
@@ -223,6 +254,13 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     for (const consumer of consumers) consumer.flush();
     this.#stalls.stop();
     await Promise.all([this.#connection.close(), this.#directReplies.close()]);
+    this.#closed = true;
+    this.#noteStatus();
+  }
+
+  /** Reads the status, so that it is known when it changed. */
+  #noteStatus(): void {
+    void this.status;
   }
 
   async #drain(consumers: readonly Consumer[]): Promise<void> {
@@ -248,6 +286,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
       arrivedAfter: () => this.#stalls.arrivedAfter(),
       callerAlive: (replyTo) => this.#probe.isAlive(replyTo),
       emit: (event) => listeners.emit(event),
+      consumingChanged: () => this.#noteStatus(),
     };
   }
 

@@ -19,6 +19,8 @@ import "./events/event_listener_tests.ts";
 import "./events/log_events_tests.ts";
 import "./connection/host_rotation_tests.ts";
 import "./connection/publisher_confirms_tests.ts";
+import "./connection/connection_status_tests.ts";
+import "./connection/silence_watch_tests.ts";
 import "./contract/body_text_tests.ts";
 import "./contract/codec_tests.ts";
 import "./contract/deadline_tests.ts";
