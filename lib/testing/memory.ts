@@ -59,7 +59,10 @@ export interface Memory<Added extends object = object> extends AsyncDisposable {
    * and the requests in them stay, and requests that were not answered are delivered again.
    */
   disconnect(): void;
-  /** Closes the client, then the server; the same as leaving the scope of `await using`. Never rejects. */
+  /**
+   * Closes the client, then the server; the same as leaving the scope of `await using`. Never rejects; when called again,
+   * returns the same promise.
+   */
   close(): Promise<void>;
 }
 
@@ -72,8 +75,9 @@ const URL = "amqp://memory";
  * RabbitMQ. Only the broker is a stand-in. It has the queues of `serve`, with `maxLength`, `messageTtl` and the delivery
  * counts of quorum queues, but no permissions, policies, alarms, dead-letter exchanges, or limits of sizes.
  *
- * Deadlines use the real clock (`performance.now()`), which `FakeTime` of `@std/testing` does not replace: use short
- * timeouts instead. Each `memory()` is a broker of its own, so tests do not meet.
+ * Deadlines use `performance.now()` and timers. `FakeTime` of `@std/testing` does not replace the former, so it cannot be
+ * used: use short timeouts, or a fake clock that replaces both. Each `memory()` is a broker of its own, so tests do not
+ * meet.
  *
  * @param options The options of both sides.
  * @returns The two sides, connected.
@@ -120,13 +124,15 @@ export async function memory<const Interceptors extends readonly Interceptor[] =
   };
   // Without heartbeats: nothing can be silent here.
   const connection: LinkOptions = { heartbeat: 0, backoff: { min: 1, max: 10 }, [OPEN_LINK]: open };
-  await using opened = new AsyncDisposableStack();
   const serverOptions: RpcServerOptions<Interceptors> = { drainTimeout: 1_000, ...options.server, ...connection };
-  const server = opened.use(await RpcServer.connect(URL, serverOptions));
+  const server = await RpcServer.connect(URL, serverOptions);
   const clientOptions: RpcClientOptions = { drainTimeout: 1_000, ...options.client, ...connection };
-  const client = opened.use(await RpcClient.connect(URL, clientOptions));
-  const both = opened.move();
-  const close = (): Promise<void> => both.disposeAsync();
+  const client = await RpcClient.connect(URL, clientOptions).catch(async (error) => {
+    await server.close();
+    throw error;
+  });
+  let closing: Promise<void> | undefined;
+  const close = (): Promise<void> => closing ??= client.close().then(() => server.close());
   return {
     client,
     server,

@@ -145,9 +145,11 @@ export class MemoryChannel implements Channel {
     if (this.#ended) return;
     this.#ended = this.#closed = true;
     this.stopConsuming();
-    const returned = Map.groupBy(this.#unacked.values(), ({ queue }) => queue);
+    const unacked = Array.from(this.#unacked.values());
     this.#unacked.clear();
-    for (const [queue, unacked] of returned) queue.requeue(unacked.map(({ queued }) => queued));
+    for (const queue of new Set(unacked.map(({ queue }) => queue))) {
+      queue.requeue(unacked.filter((one) => one.queue === queue).map(({ queued }) => queued));
+    }
     for (const closed of this.#onClosed) closed(refusal);
   }
 
