@@ -6,17 +6,20 @@
  */
 
 import "./cli/command_line_tests.ts";
+import "./client/abort_listeners_tests.ts";
 import "./client/call_ids_tests.ts";
+import "./client/call_once_tests.ts";
+import "./client/call_options_tests.ts";
 import "./client/called_queues_tests.ts";
+import "./client/encode_request_tests.ts";
 import "./client/pending_call_tests.ts";
 import "./client/pending_calls_tests.ts";
+import "./client/read_reply_tests.ts";
 import "./connection/backoff_tests.ts";
 import "./connection/broker_error_tests.ts";
 import "./connection/broker_url_tests.ts";
 import "./connection/client_properties_tests.ts";
 import "./connection/connect_options_tests.ts";
-import "./events/event_listener_tests.ts";
-import "./events/log_events_tests.ts";
 import "./connection/host_rotation_tests.ts";
 import "./connection/publisher_confirms_tests.ts";
 import "./connection/connection_status_tests.ts";
@@ -36,10 +39,15 @@ import "./contract/procedure_tests.ts";
 import "./contract/service_tests.ts";
 import "./contract/typed_error_tests.ts";
 import "./contract/validate_tests.ts";
+import "./events/event_listener_tests.ts";
+import "./events/log_events_tests.ts";
+import "./events/log_throttle_tests.ts";
 import "./server/ack_batcher_tests.ts";
 import "./server/cancel_registry_tests.ts";
 import "./server/queue_declaration_tests.ts";
 import "./server/request_memory_tests.ts";
+import "./server/running_request_tests.ts";
+import "./server/served_tests.ts";
 import "./server/stall_detector_tests.ts";
 import "./server/suspect_replies_tests.ts";
 import "./testing/memory_channel_tests.ts";
