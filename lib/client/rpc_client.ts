@@ -13,7 +13,8 @@ import {
 } from "../contract/interceptor.ts";
 import type { AnyProcedure, ErrorMap, Procedure } from "../contract/procedure.ts";
 import type { Method, Methods, Service } from "../contract/service.ts";
-import { checkInteger } from "../contract/validate.ts";
+import type { QueueInfo } from "../contract/server_info.ts";
+import { checkInteger, checkQueueName } from "../contract/validate.ts";
 import { type CallOptions, checkCallOptions, parentExpired, type ReadyCallOptions } from "./call_options.ts";
 import { callOnce } from "./call_once.ts";
 import { CallRunner } from "./call_runner.ts";
@@ -23,6 +24,7 @@ import type { ClientEvent } from "../events/client_event.ts";
 import { logWarnings } from "../events/log_events.ts";
 import { encodeRequest } from "./encode_request.ts";
 import type { PendingCall } from "./pending_call.ts";
+import { ServerInquiry } from "./server_inquiry.ts";
 
 /** Options of `RpcClient.connect`. */
 export interface RpcClientOptions extends ConnectOptions {
@@ -53,6 +55,18 @@ export interface RpcClientOptions extends ConnectOptions {
    * @default {logs important events to stderr}
    */
   readonly onEvent?: (event: ClientEvent) => void;
+}
+
+/** Options of {@linkcode RpcClient.servers}. */
+export interface ServersOptions {
+  /**
+   * How long to wait for the servers' answers, in ms, from 1 to 2,147,483,647.
+   *
+   * @default {1_000}
+   */
+  readonly timeout?: number;
+  /** If it is aborted, the promise rejects with `canceled`. */
+  readonly signal?: AbortSignal;
 }
 
 /** The methods of a service as functions; created by {@linkcode RpcClient.of}. */
@@ -205,6 +219,48 @@ export class RpcClient implements AsyncDisposable {
       return [name, (request: never, options?: CallOptions) => this.call(procedure, request, options)];
     });
     return Object.fromEntries(functions) as ClientOf<Of>;
+  }
+
+  /**
+   * Asks the broker for the state of a queue, and all servers of this library that serve it for their figures.
+   *
+   * Waits until as many servers have answered as the queue has consumers; at the timeout, what has come is returned. A
+   * server of another library is a consumer without figures, and so is one that is too busy to answer in time.
+   *
+   * @param queue The queue that they serve.
+   * @param options How long to wait, signal.
+   * @returns How many requests and consumers the queue has, and the figures of its servers.
+   * @throws {RpcError} `not_found` if the queue does not exist, `unavailable` if there is no connection or the broker
+   *   does not answer, `permission_denied` if the user must not write to the exchange `rpc.control`, `canceled` if the
+   *   signal is aborted.
+   * @throws {TypeError | RangeError} If an option is not valid.
+   *
+   * @example Find the slowest server
+   * ```ts
+   * import { RpcClient } from "@rabbitmq-rpc/rpc";
+   *
+   * async function main(): Promise<void> {
+   *   await using client = await RpcClient.connect();
+   *   const { servers } = await client.servers("rpc_queue");
+   *   for (const { name, inFlight, methods } of servers) {
+   *     for (const { name: method, p99 } of methods) console.log(name, method, inFlight, p99);
+   *   }
+   * }
+   * ```
+   */
+  async servers(queue: string, options: ServersOptions = {}): Promise<QueueInfo> {
+    const { timeout = 1_000, signal } = options;
+    checkQueueName(queue, "ask for servers");
+    checkInteger(timeout, "timeout", "ask for servers", 1, MAX_TIMEOUT_MS);
+    if (signal !== undefined && !(signal instanceof AbortSignal)) {
+      throw new TypeError("Cannot ask for servers: 'signal' must be an AbortSignal");
+    }
+    if (this.#closing !== undefined) {
+      const text = `Cannot ask the servers of "${queue}": the client is closed`;
+      throw new RpcError("unavailable", text, { outcome: "not_executed" });
+    }
+    const direct = this.#options.replies === "direct";
+    return await new ServerInquiry(this.#connection, queue, { timeout, signal, direct }).run();
   }
 
   #call(procedure: AnyProcedure, request: unknown, options: ReadyCallOptions): Promise<unknown> {

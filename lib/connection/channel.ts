@@ -33,6 +33,8 @@ export interface QueueDeclaration {
   readonly durable?: boolean;
   /** Whether the queue belongs to this connection, and is deleted with it. */
   readonly exclusive?: boolean;
+  /** Whether the queue is deleted when its last consumer is gone. */
+  readonly autoDelete?: boolean;
   /** Its arguments, such as `x-queue-type`. */
   readonly arguments?: Readonly<Record<string, unknown>>;
 }

@@ -4,12 +4,14 @@ import type { KeptChannel } from "../connection/kept_channel.ts";
 import { settlesWithin } from "../contract/deadline.ts";
 import { RpcError } from "../contract/errors.ts";
 import type { Interceptor } from "../contract/interceptor.ts";
+import type { ServerFigures } from "../contract/server_info.ts";
 import { type ByteString, fromByteString } from "../wire/byte_string.ts";
 import type { Delivery } from "../wire/message.ts";
 import { messageIdOf, readRequest, type RequestMeta } from "../wire/request_message.ts";
 import { AckBatcher } from "./ack_batcher.ts";
 import type { DirectReplyPublisher } from "./direct_reply_publisher.ts";
 import { declareQueue } from "./queue_declaration.ts";
+import { QueueFigures } from "./queue_figures.ts";
 import type { ReplyPublisher } from "./reply_publisher.ts";
 import { type Remembered, RequestMemory } from "./request_memory.ts";
 import { type ContextHost, RunningRequest } from "./running_request.ts";
@@ -17,6 +19,9 @@ import type { Settlement } from "./request_answers.ts";
 import { RequestRunner, type RunnerHost } from "./request_runner.ts";
 import { type Served, unimplemented } from "./served.ts";
 import type { ServerEvent } from "../events/server_event.ts";
+
+/** The figures of a queue, without those of the server. */
+export type ConsumerFigures = Omit<ServerFigures, "id" | "name" | "version" | "library" | "uptime">;
 
 /** What a consumer needs from its server. */
 export interface ConsumerHost extends ContextHost {
@@ -48,6 +53,7 @@ const SETTLED = Promise.resolve();
 export class Consumer {
   readonly #served: Served;
   readonly #runners: ReadonlyMap<string | undefined, RequestRunner>;
+  readonly #figures: QueueFigures;
   readonly #host: ConsumerHost;
   /** Whether one of its procedures is at-most-once. */
   readonly #atMostOnce: boolean;
@@ -87,6 +93,7 @@ export class Consumer {
     };
     const procedures = Array.from(served.procedures);
     this.#atMostOnce = procedures.some(([, { procedure }]) => procedure.idempotent === false);
+    this.#figures = new QueueFigures(served.procedures.keys());
     this.#runners = new Map(
       procedures.map(([method, { procedure, handler }]) => [method, new RequestRunner(procedure, handler, runnerHost)]),
     );
@@ -110,6 +117,20 @@ export class Consumer {
   /** Whether it was told to stop. */
   get stopped(): boolean {
     return this.#stopped;
+  }
+
+  /** What it tells of itself to whoever asks over the control exchange. */
+  get figures(): ConsumerFigures {
+    const [oldest] = this.#running;
+    return {
+      state: this.#stopped ? "draining" : "serving",
+      prefetch: this.#prefetch,
+      inFlight: this.#running.size,
+      oldest: oldest === undefined ? undefined : Math.round(performance.now() - oldest.arrivedAt),
+      rejected: this.#figures.rejected,
+      methods: this.#figures.describe(),
+      omitted: 0,
+    };
   }
 
   /** Declares the queue and consumes it, now and after every loss. */
@@ -278,6 +299,7 @@ export class Consumer {
       : `its reply_to "${fromByteString(replyTo)}" is neither named by the broker nor exclusive; allow it with the ` +
         "server's 'replyTo' option";
     acks.reject(deliveryTag, false);
+    this.#figures.reject();
     this.#host.emit({ type: "rejected_request", queue: this.queue, reason });
   }
 
@@ -292,6 +314,7 @@ export class Consumer {
   #run(running: RunningRequest): void {
     const method = this.#methodOf(running);
     running.method = method;
+    running.figures = this.#figures.of(method);
     const runner = this.#runners.get(method);
     if (runner !== undefined) runner.run(running);
     // The runner of any method can send the refusal.

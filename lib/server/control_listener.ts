@@ -1,6 +1,21 @@
 import { toRpcError } from "../connection/broker_error.ts";
 import type { Connection } from "../connection/connection.ts";
-import { type Cancel, CONTROL_EXCHANGE, readCancel } from "../wire/control_message.ts";
+import {
+  type Cancel,
+  CONTROL_EXCHANGE,
+  type InfoQuestion,
+  readCancel,
+  readInfoQuestion,
+} from "../wire/control_message.ts";
+import type { Delivery, Publish } from "../wire/message.ts";
+
+/** Callbacks for control messages. */
+export interface ControlMessages {
+  /** A caller cancels a call. */
+  canceled(cancel: Cancel): void;
+  /** Somebody asks for the server's figures; `publish` sends the answer. */
+  asked(question: InfoQuestion, publish: (message: Publish) => void): void;
+}
 
 /**
  * Receives the control messages of all queues that a server serves, in an exclusive queue of its own that is bound to
@@ -9,19 +24,19 @@ import { type Cancel, CONTROL_EXCHANGE, readCancel } from "../wire/control_messa
 export class ControlListener {
   readonly #connection: Connection;
   readonly #queues: () => Iterable<string>;
-  readonly #canceled: (cancel: Cancel) => void;
+  readonly #messages: ControlMessages;
   #opening: Promise<void> | undefined;
   #bind: ((queue: string) => Promise<void>) | undefined;
   #unbind: ((queue: string) => Promise<void>) | undefined;
 
   /**
    * @param queues The queues that are served, to be bound again after a loss.
-   * @param canceled Called with each cancel.
+   * @param messages Called with each message.
    */
-  constructor(connection: Connection, queues: () => Iterable<string>, canceled: (cancel: Cancel) => void) {
+  constructor(connection: Connection, queues: () => Iterable<string>, messages: ControlMessages) {
     this.#connection = connection;
     this.#queues = queues;
-    this.#canceled = canceled;
+    this.#messages = messages;
   }
 
   /** Receives the control messages of a queue from now on. */
@@ -46,15 +61,22 @@ export class ControlListener {
     await this.#unbind?.(queue).catch(() => {});
   }
 
+  #read(delivery: Delivery, publish: (message: Publish) => void): void {
+    const cancel = readCancel(delivery);
+    if (cancel !== undefined) {
+      this.#messages.canceled(cancel);
+      return;
+    }
+    const question = readInfoQuestion(delivery);
+    if (question !== undefined) this.#messages.asked(question, publish);
+  }
+
   async #open(): Promise<void> {
     await this.#connection.keep({
       action: "listen for cancels",
       setup: async (channel) => {
         channel.listen({
-          delivered: (delivery) => {
-            const cancel = readCancel(delivery);
-            if (cancel !== undefined) this.#canceled(cancel);
-          },
+          delivered: (delivery) => this.#read(delivery, (message) => channel.publish(message)),
           consumerCanceled: () => void channel.close().catch(() => {}),
         });
         await channel.assertDirectExchange(CONTROL_EXCHANGE);

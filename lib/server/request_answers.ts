@@ -47,6 +47,7 @@ export class RequestAnswers {
     running.finished = true;
     running.end();
     const now = running.answeredAt = performance.now();
+    if (running.executed) running.figures?.handled(now - running.startedAt, now);
     const why = running.whyAborted;
     if (why === "canceled" || why === "deadline_exceeded" || running.endsAt <= now) {
       const code = why === "canceled" ? why : "deadline_exceeded";
@@ -87,7 +88,10 @@ export class RequestAnswers {
     const refused = isError && answer.outcome === "not_executed";
     const early = direct || refused;
     const code = isError ? answer.code : "ok";
-    if (isError) running.error = answer;
+    if (isError) {
+      running.error = answer;
+      running.figures?.failed(answer);
+    }
     if (early) this.end(running, running.poisonous ? "reject" : refused ? "ack now" : "ack", code);
     const { replies, directReplies } = this.#host;
     (direct ? directReplies : replies).send({
@@ -133,7 +137,9 @@ export class RequestAnswers {
   end(running: RunningRequest, settlement: Settlement, code: RpcCode | "ok" | undefined): void {
     running.end();
     this.#host.settle(running, settlement);
-    if (code === undefined || !this.#host.listens) return;
+    if (code === undefined) return;
+    running.figures?.ended(code, running.executed);
+    if (!this.#host.listens) return;
     const { queue } = this.#procedure;
     const { method, messageId, error, redelivered, executed, arrivedAt, answeredAt } = running;
     const duration = (answeredAt ?? performance.now()) - arrivedAt;

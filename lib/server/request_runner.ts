@@ -191,8 +191,9 @@ export class RequestRunner {
   }
 
   #handle(running: RunningRequest, value: unknown): void {
+    const now = performance.now();
     // An asynchronous validator may have taken longer than the caller waits.
-    if (running.endsAt <= performance.now()) running.abort(deadlineError());
+    if (running.endsAt <= now) running.abort(deadlineError());
     if (running.whyAborted !== undefined) {
       this.#answers.finish(
         running,
@@ -200,6 +201,7 @@ export class RequestRunner {
       );
       return;
     }
+    running.startedAt = now;
     // In a variable, so that `this` is undefined inside the handler.
     const handler = this.#handler;
     let result: unknown;

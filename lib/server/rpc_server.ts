@@ -1,3 +1,4 @@
+import { defaultName } from "../connection/client_properties.ts";
 import { Connection } from "../connection/connection.ts";
 import { settlesWithin } from "../contract/deadline.ts";
 import { RpcError } from "../contract/errors.ts";
@@ -6,6 +7,8 @@ import { checkHeaderNames } from "../contract/headers.ts";
 import { type AddedBy, checkInterceptors, type Interceptor } from "../contract/interceptor.ts";
 import type { AnyProcedure } from "../contract/procedure.ts";
 import type { Methods, Service } from "../contract/service.ts";
+import { VERSION } from "../contract/version.ts";
+import type { ServerFigures } from "../contract/server_info.ts";
 import { checkInteger } from "../contract/validate.ts";
 import { type ByteString, fromByteString, toByteString } from "../wire/byte_string.ts";
 import type { Cancel } from "../wire/control_message.ts";
@@ -14,6 +17,7 @@ import { CancelRegistry } from "./cancel_registry.ts";
 import { Consumer, type ConsumerHost } from "./consumer.ts";
 import { ControlListener } from "./control_listener.ts";
 import { DirectReplyPublisher } from "./direct_reply_publisher.ts";
+import { type InfoHost, InfoResponder } from "./info_responder.ts";
 import { ReplyPublisher } from "./reply_publisher.ts";
 import { ReplyQueueProbe } from "./reply_queue_probe.ts";
 import { servedProcedure, servedService } from "./served.ts";
@@ -23,6 +27,11 @@ import type { HandlersOf, RpcServerOptions, ServeOptions, Serving } from "./serv
 import { exit, INTERRUPTED, nextSignal } from "./signals.ts";
 import { type ServerStatus, ServerStatusClock } from "./server_status.ts";
 import { StallDetector } from "./stall_detector.ts";
+
+/** The longest version of a service, in UTF-16 code units. */
+const MAX_VERSION = 64;
+/** How long the answer to a question for figures may wait to be sent, in ms. */
+const INFO_PATIENCE_MS = 1_000;
 
 /**
  * Serves procedures and services to callers on other computers, over one
@@ -55,6 +64,8 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
   readonly #consumers = new Map<string, Consumer>();
   readonly #canceled = new CancelRegistry();
   readonly #status = new ServerStatusClock();
+  readonly #id = crypto.randomUUID();
+  readonly #startedAt = performance.now();
   #closing: Promise<void> | undefined;
   #closed = false;
 
@@ -71,10 +82,11 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     this.#options = options;
     this.#listeners = listeners;
     this.#probe = new ReplyQueueProbe(connection);
+    const info = new InfoResponder(this.#infoHost());
     this.#control = new ControlListener(
       connection,
       () => this.#consumers.keys(),
-      (cancel) => this.#cancel(cancel),
+      { canceled: (cancel) => this.#cancel(cancel), asked: (question, publish) => info.answer(question, publish) },
     );
   }
 
@@ -93,10 +105,13 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     urls?: string | readonly string[],
     options: RpcServerOptions<Interceptors> = {},
   ): Promise<RpcServer<AddedBy<Interceptors>>> {
-    const { interceptors = [], onEvent, propagate = [], replyTo } = options;
+    const { interceptors = [], onEvent, propagate = [], replyTo, version } = options;
     if (onEvent !== undefined) checkListener(onEvent);
     checkInterceptors(interceptors);
     checkHeaderNames(propagate, "propagate", "connect");
+    if (version !== undefined && (typeof version !== "string" || version === "" || version.length > MAX_VERSION)) {
+      throw new TypeError(`Cannot connect: 'version' must be a string of 1 to ${MAX_VERSION} characters`);
+    }
     if (replyTo !== undefined && typeof replyTo !== "function") {
       throw new TypeError("Cannot connect: 'replyTo' must be a function of the queue's name");
     }
@@ -288,6 +303,29 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
       emit: (event) => listeners.emit(event),
       consumingChanged: () => this.#noteStatus(),
     };
+  }
+
+  #infoHost(): InfoHost {
+    const connection = this.#connection;
+    return {
+      get blocked() {
+        return connection.blocked !== undefined;
+      },
+      acceptsReplyTo: (name) => this.#acceptsReplyTo(name),
+      figures: (queue) => this.#figures(queue),
+      sendDirect: (answer) => {
+        const deadline = performance.now() + INFO_PATIENCE_MS;
+        this.#directReplies.send({ ...answer, deadline, done: () => {} });
+      },
+    };
+  }
+
+  #figures(queue: string): ServerFigures | undefined {
+    const figures = this.#consumers.get(queue)?.figures;
+    if (figures === undefined) return undefined;
+    const { name = defaultName(), version } = this.#options;
+    const uptime = Math.round(performance.now() - this.#startedAt);
+    return { id: this.#id, name, version, library: `rpc/${VERSION}`, uptime, ...figures };
   }
 
   #acceptsReplyTo(name: ByteString): boolean | Promise<boolean | undefined> {

@@ -8,6 +8,7 @@ import type { ByteString } from "../wire/byte_string.ts";
 import type { Delivery } from "../wire/message.ts";
 import { readStringHeaders } from "../wire/string_headers.ts";
 import { messageIdOf, type RequestMeta } from "../wire/request_message.ts";
+import type { MethodFigures } from "./method_figures.ts";
 
 /** The reason of a signal that is aborted at the deadline. */
 export function deadlineError(): RpcError {
@@ -42,6 +43,8 @@ export class RunningRequest {
   finished = false;
   /** Whether its handler was started. */
   executed = false;
+  /** When its handler, or the interceptors around it, was called, on the clock of `performance.now()`. */
+  startedAt = 0;
   /** Whether it was delivered too often to be run again. */
   poisonous = false;
   /** When its answer was ready, on the clock of `performance.now()`; absent if it has none yet. */
@@ -50,6 +53,8 @@ export class RunningRequest {
   error: RpcError | undefined;
   /** When it arrived, on the clock of `performance.now()`. */
   readonly arrivedAt: number = performance.now();
+  /** Where it is counted. */
+  figures: MethodFigures | undefined;
   /** The method that it is for; absent for a procedure with a queue of its own. */
   method: string | undefined;
   readonly #host: ContextHost;

@@ -30,6 +30,8 @@ export interface RpcServerOptions<Interceptors extends readonly Interceptor[] = 
    * @default {() => false}
    */
   readonly replyTo?: (name: string) => boolean;
+  /** The version of your service, as `RpcClient.servers` shows it: 1 to 64 characters. */
+  readonly version?: string;
   /**
    * Called with the events of the connection and of requests. What it throws is
    * logged and ignored.

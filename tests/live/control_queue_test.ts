@@ -4,13 +4,13 @@
  * @module
  */
 
-import { assertEquals, assertMatch } from "@std/assert";
+import { assertEquals, assertLess, assertMatch } from "@std/assert";
 import { Buffer } from "node:buffer";
 import type { Broker } from "../support/broker.ts";
 import { lab } from "../support/lab.ts";
 import { publishRaw, waitFor, withChannel } from "../support/live.ts";
 import { aborted } from "../support/handlers.ts";
-import { connectClient, pair, startServer, texts, told } from "../support/pair.ts";
+import { connectClient, heard, pair, startServer, texts, told } from "../support/pair.ts";
 
 const test = lab();
 
@@ -58,6 +58,20 @@ test("A cancel that is sent to a server's queue, and not over the exchange, canc
     await waitFor("the victims are answered", () => replies.length === 2);
   });
   assertEquals(told(server, "canceled_request").length, 1);
+});
+
+test("Where no server has declared the exchange, plain servers are consumers without figures", async (use) => {
+  const { url, queue } = use;
+  await withChannel(url, async (channel) => {
+    await channel.deleteExchange("rpc.control");
+    await channel.assertQueue(queue, { exclusive: false, autoDelete: true });
+    await channel.consume(queue, () => {});
+    await using client = await connectClient(url);
+    const began = performance.now();
+    assertEquals(await client.servers(queue, { timeout: 20_000 }), { messages: 0, consumers: 1, servers: [] });
+    assertLess(performance.now() - began, 5_000);
+    assertEquals(heard(client, "disconnected"), []);
+  });
 });
 
 test("A request that names a server's own queue as its reply_to cancels nothing", async ({ broker, url, queue }) => {

@@ -1,5 +1,11 @@
 import { assertEquals } from "@std/assert";
-import { cancelMessage, CONTROL_EXCHANGE, readCancel } from "../../../lib/wire/control_message.ts";
+import {
+  cancelMessage,
+  CONTROL_EXCHANGE,
+  infoMessage,
+  readCancel,
+  readInfoQuestion,
+} from "../../../lib/wire/control_message.ts";
 import { delivery } from "../../support/delivery.ts";
 
 const PROPERTIES = { correlationId: "c", type: "cancel", expiration: "5000" };
@@ -60,3 +66,45 @@ for (
     assertEquals(read({ expiration })?.rememberMs, ms);
   });
 }
+
+Deno.test("infoMessage() goes over the control exchange to the queue, and says where answers go", () => {
+  assertEquals(infoMessage("größe", "antwörten", "c", 900), {
+    exchange: "rpc.control",
+    routingKey: "gr\xc3\xb6\xc3\x9fe",
+    mandatory: false,
+    properties: {
+      type: "info",
+      replyTo: "antw\xc3\xb6rten",
+      correlationId: "c",
+      expiration: "900",
+      deliveryMode: 1,
+    },
+    body: new Uint8Array(),
+  });
+});
+
+Deno.test("readInfoQuestion() reads which queue is asked for, and where the answer goes", () => {
+  const properties = { type: "info", replyTo: "r", correlationId: "\xff" };
+  assertEquals(readInfoQuestion(delivery({ exchange: CONTROL_EXCHANGE, routingKey: "q", properties })), {
+    queue: "q",
+    replyTo: "r",
+    correlationId: "\xff",
+  });
+});
+
+Deno.test("readInfoQuestion() of a question without an address says so", () => {
+  const asked = readInfoQuestion(
+    delivery({ exchange: CONTROL_EXCHANGE, routingKey: "q", properties: { type: "info" } }),
+  );
+  assertEquals(asked, { queue: "q", replyTo: "", correlationId: undefined });
+});
+
+Deno.test("readInfoQuestion() reads nothing of another type, or that did not come over the control exchange", () => {
+  const asked = { type: "info", replyTo: "r" };
+  assertEquals(readInfoQuestion(delivery({ exchange: "", routingKey: "q", properties: asked })), undefined);
+  const cancel = { ...asked, type: "cancel" };
+  assertEquals(
+    readInfoQuestion(delivery({ exchange: CONTROL_EXCHANGE, routingKey: "q", properties: cancel })),
+    undefined,
+  );
+});
