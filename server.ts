@@ -12,6 +12,7 @@ import {
 } from "./lib/cli/command_line.ts";
 import { CONNECT_FLAGS, CONNECT_HELP, connectFlags } from "./lib/cli/connect_flags.ts";
 import { fib, fibonacci } from "./lib/tutorial/fib.ts";
+import { VERSION } from "./lib/contract/version.ts";
 import { procedure, type QueueType, RpcError, RpcServer } from "./lib/rpc.ts";
 import { telemetry } from "./lib/telemetry.ts";
 
@@ -88,6 +89,7 @@ async function main(): Promise<number> {
       ...flags,
       signal: stop,
       interceptors: [telemetry.server()],
+      version: VERSION,
       ...(pattern === undefined ? {} : { replyTo: (name) => pattern.test(name) }),
     });
   } catch (error) {
