@@ -11,6 +11,7 @@ import {
   UsageError,
 } from "./lib/cli/command_line.ts";
 import { CONNECT_FLAGS, CONNECT_HELP, connectFlags } from "./lib/cli/connect_flags.ts";
+import { parseHealthAddress, serveHealth } from "./lib/cli/health.ts";
 import { fib, fibonacci } from "./lib/tutorial/fib.ts";
 import { VERSION } from "./lib/contract/version.ts";
 import { procedure, type QueueType, RpcError, RpcServer } from "./lib/rpc.ts";
@@ -28,6 +29,8 @@ Usage: deno task server [flags]
   --reply-to PATTERN  also answer to queues whose names match this regular expression; callers can make the server
                       publish to them. Queues named by the broker, and exclusive ones, need no permission
   --delay TIME        make each answer take that long, such as 500ms, 5s or 2m
+  --health [HOST:]PORT  answer /livez and /readyz over HTTP, for this computer alone unless HOST says otherwise:
+                      0.0.0.0:8080 in a container
 ${CONNECT_HELP}
   --help, --version
 
@@ -46,7 +49,16 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 function args(): Args {
-  return parseCommandLine(Deno.args, ["url", "queue", "queue-type", "prefetch", "reply-to", "delay", ...CONNECT_FLAGS]);
+  return parseCommandLine(Deno.args, [
+    "url",
+    "queue",
+    "queue-type",
+    "prefetch",
+    "reply-to",
+    "delay",
+    "health",
+    ...CONNECT_FLAGS,
+  ]);
 }
 
 function parsePrefetch(text: string): number {
@@ -81,9 +93,12 @@ async function main(): Promise<number> {
   const served = asUsage(() => procedure({ ...fibonacci, queue, queueType }));
   const url = brokerUrl(values["url"]);
   const flags = connectFlags(given);
+  const health = values["health"] === undefined ? undefined : parseHealthAddress(values["health"]);
 
   const stop = untilSignal();
-  let server: RpcServer;
+  let server: RpcServer | undefined;
+  const since = new Date();
+  if (health !== undefined) serveHealth(health, () => server?.status ?? { state: "connecting", since });
   try {
     server = await RpcServer.connect(url, {
       ...flags,

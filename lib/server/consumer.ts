@@ -222,9 +222,9 @@ export class Consumer {
   }
 
   #consumerCanceled(channel: Channel): void {
+    this.#setConsuming(false);
     this.#host.emit({ type: "consumer_canceled", queue: this.queue });
     this.#deleted = true;
-    this.#setConsuming(false);
     if (!this.#stopped) channel.close().catch(() => {});
   }
 

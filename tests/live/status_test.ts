@@ -129,6 +129,23 @@ test("A server is connected, serving, draining and closed, and says which queues
   assertEquals(server.status.state, "closed");
 });
 
+test("A server that stops one of its queues goes on serving", async ({ url, queue }) => {
+  const gate = gated();
+  await using client = await RpcClient.connect(url, QUIET);
+  await using server = await RpcServer.connect(url, QUIET);
+  await server.serve(double(queue), (n) => n);
+  const other = await server.serve(double(`${queue}.other`), gate.handler);
+  const call = client.call(double(`${queue}.other`), 21);
+  await gate.started;
+  const stopping = other.stop();
+  const { state, queues } = server.status;
+  assertEquals(state, "serving");
+  assertEquals(queues[1], { queue: `${queue}.other`, consuming: false, pending: 1 });
+  gate.release();
+  assertEquals(await call, 42);
+  await stopping;
+});
+
 test("A server that stops its only queue does not serve", async ({ url, queue }) => {
   await using server = await RpcServer.connect(url, QUIET);
   const serving = await server.serve(double(queue), (n) => n);
@@ -146,10 +163,22 @@ test("A server whose queue was deleted does not serve until it is declared again
   const { since } = server.status;
   await deleteByForce(broker, queue);
   await waitFor("the server has noticed", () => seen.length > 0);
-  await state(server, "connected");
+  assertEquals(seen[0]?.state, "connected");
   await state(server, "serving");
   assert(server.status.since > since);
   assertEquals(server.status.queues, [{ queue, consuming: true, pending: 0 }]);
+});
+
+test("A client says since when it is connected, though nobody asks in between", async ({ broker, url }) => {
+  const events = listen<ClientEvent>();
+  await using client = await RpcClient.connect(url, { ...QUIET, onEvent: events.onEvent });
+  const { since } = client.status;
+  await closeConnections(broker);
+  await waitFor("the client is back", () => events.of("connected").length === 2);
+  const before = Date.now();
+  await waitFor("some time has passed", () => Date.now() > before + 50);
+  assert(client.status.since > since);
+  assertLessOrEqual(client.status.since.getTime(), before);
 });
 
 test("A server says since when it serves, though nobody asks in between", async ({ broker, url, queue }) => {

@@ -6,6 +6,7 @@
  */
 
 import "./cli/command_line_tests.ts";
+import "./cli/health_tests.ts";
 import "./client/abort_listeners_tests.ts";
 import "./client/call_ids_tests.ts";
 import "./client/call_once_tests.ts";
