@@ -22,6 +22,8 @@ export type ReplyFate = "confirmed" | "returned" | "dropped" | "harmful";
 export interface Reply extends ReplyParts {
   /** When it is not worth sending any more, on the clock of `performance.now()`. */
   readonly deadline: number;
+  /** What to send instead of the body after a lost connection. */
+  readonly bodyIfLost?: () => Uint8Array;
   /** Called once with how it ended. */
   readonly done: (fate: ReplyFate, why: string) => void;
 }
@@ -175,6 +177,7 @@ export class ReplyPublisher {
       if (outcome !== "not_executed") {
         this.#suspects.linkLost();
         this.#suspects.add(sending.reply);
+        sending.reply = afterLoss(sending.reply);
       }
       this.#retry(sending);
     }
@@ -203,7 +206,10 @@ export class ReplyPublisher {
     const linkLost = error.code === "unavailable";
     if (linkLost) this.#suspects.linkLost();
     for (const sending of this.#confirms.takeAll()) {
-      if (linkLost) this.#suspects.add(sending.reply);
+      if (linkLost) {
+        this.#suspects.add(sending.reply);
+        sending.reply = afterLoss(sending.reply);
+      }
       sending.why = error.message;
       sending.written = false;
       sending.suspect = true;
@@ -252,6 +258,10 @@ export class ReplyPublisher {
       for (const resolve of this.#idle.splice(0)) resolve();
     }
   }
+}
+
+function afterLoss(reply: Reply): Reply {
+  return reply.bodyIfLost === undefined ? reply : { ...reply, body: reply.bodyIfLost() };
 }
 
 function tooLarge(reply: Reply, why: string): Reply {

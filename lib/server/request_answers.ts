@@ -1,4 +1,4 @@
-import { type RpcCode, RpcError, type RpcOutcome } from "../contract/errors.ts";
+import { type RpcCode, RpcError, type RpcOutcome, withOutcome } from "../contract/errors.ts";
 import { checkHeaders } from "../contract/headers.ts";
 import type { AnyProcedure } from "../contract/procedure.ts";
 import type { ServerEvent } from "../events/server_event.ts";
@@ -30,6 +30,11 @@ type RequestEvent = "expired_request" | "returned_request" | "canceled_request" 
 
 /** The longest time that the server tries to send a reply, in ms; shorter if the caller's deadline comes first. */
 const REPLY_PATIENCE_MS = 60_000;
+
+/** The error without its claim that the request was not executed. */
+function doubtful(error: RpcError): RpcError {
+  return error.outcome === "not_executed" ? withOutcome(error, "unknown") : error;
+}
 
 /** Answers the requests of one procedure or method, and settles their deliveries. */
 export class RequestAnswers {
@@ -79,10 +84,12 @@ export class RequestAnswers {
   }
 
   /** Sends the answer, and acknowledges the request before or after that. */
-  reply(running: RunningRequest, answer: Answer): void {
+  reply(running: RunningRequest, given: Answer): void {
     const { replyTo, correlationId } = running.meta;
-    const isError = answer instanceof RpcError;
     const direct = isDirect(replyTo);
+    // Without a channel it cannot be taken off the queue, and another server may run it.
+    const answer = given instanceof RpcError && running.acks.closed ? doubtful(given) : given;
+    const isError = answer instanceof RpcError;
     // Acknowledged before it is answered: a request that is refused as `not_executed` must not be redelivered to a server
     // that runs it, and a reply to a direct address must not be sent twice.
     const refused = isError && answer.outcome === "not_executed";
@@ -100,6 +107,8 @@ export class RequestAnswers {
       body: isError ? encodeError(answer) : answer.body,
       contentType: isError ? "application/json" : this.#procedure.reply.contentType,
       isError,
+      // The ack before it may be lost as well.
+      ...(refused ? { bodyIfLost: () => encodeError(doubtful(answer)) } : {}),
       headers: isError ? this.#errorHeaders(running) : answer.headers,
       deadline: Math.min(running.endsAt, performance.now() + REPLY_PATIENCE_MS),
       done: (fate, why) => this.#replied(running, fate, why, early ? undefined : code),

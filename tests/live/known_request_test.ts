@@ -6,13 +6,16 @@
 
 import { Buffer } from "node:buffer";
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { procedure, type RpcServer, text } from "../../lib/rpc.ts";
+import { integer, type Interceptor, procedure, RpcError, type RpcServer, text } from "../../lib/rpc.ts";
 import { gated } from "../support/handlers.ts";
 import { double } from "../support/lab_server.ts";
 import { live, plainCall, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
 import { connectClient, failure, heard, startServer, told } from "../support/pair.ts";
 import { portOf, type Relay, relay, through } from "../support/relay.ts";
 import { scanningRelay } from "../support/scanning_relay.ts";
+
+/** The start of `basic.ack`: class 60, method 80, a tag of eight bytes and a bit. */
+const ACK = Buffer.from([0, 0, 0, 13, 0, 60, 0, 80]);
 
 /** Cuts a server's link, and waits until it has its request again. */
 async function cutAndRedeliver(link: Relay, server: RpcServer): Promise<void> {
@@ -96,9 +99,7 @@ live("A request that ends while there is no connection is answered once and not 
 for (const replies of ["queue", "direct"] as const) {
   live(`A request whose ack is lost on its way is not run again (replies: ${replies})`, async ({ url, queue }) => {
     let cutting = false;
-    // basic.ack: class 60, method 80, a tag of eight bytes and a bit.
-    const ack = Buffer.from([0, 0, 0, 13, 0, 60, 0, 80]);
-    await using link = scanningRelay(portOf(url), (bytes) => cutting && bytes.includes(ack) ? undefined : bytes);
+    await using link = scanningRelay(portOf(url), (bytes) => cutting && bytes.includes(ACK) ? undefined : bytes);
     const called = double(queue);
     let runs = 0;
     await using server = await startServer(through(url, link.port), called, (n) => {
@@ -205,4 +206,45 @@ live("A request whose reply queue is being checked when the link is lost runs on
     assertEquals([reply.properties.type, reply.content.toString()], [undefined, "42"]);
   });
   assertEquals([link.cuts, told(server, "disconnected").length, seen], [1, 1, [false]]);
+});
+
+live("A request that is refused while there is no connection is not said to be not executed", async (live) => {
+  const { url, queue } = live;
+  await using link = relay(portOf(url));
+  const gate = gated();
+  const refuse: Interceptor = () => async () => {
+    await gate.handler(0);
+    throw new RpcError("permission_denied", "No");
+  };
+  const called = double(queue);
+  await using server = await startServer(through(url, link.port), called, (n) => n, { interceptors: [refuse] });
+  await using client = await connectClient(url);
+  const first = failure(client.call(called, 1));
+  await gate.started;
+  link.stall();
+  link.cut();
+  await waitFor("the link is lost", () => told(server, "disconnected").length === 1);
+  // Another server may have it by now, and run it.
+  gate.release();
+  link.resume();
+  const lost = await first;
+  assertEquals([lost.code, lost.outcome], ["permission_denied", "unknown"]);
+  const { code, outcome } = await failure(client.call(called, 2));
+  assertEquals([code, outcome], ["permission_denied", "not_executed"]);
+});
+
+live("A refusal that is sent again after a lost link is not said to be not executed", async ({ url, queue }) => {
+  let cutting = true;
+  await using link = scanningRelay(portOf(url), (bytes) => cutting && bytes.includes(ACK) ? undefined : bytes);
+  const called = procedure({ queue, queueType: "classic", request: integer({ max: 9 }), reply: integer() });
+  const unbound = procedure({ queue, queueType: "classic", request: integer(), reply: integer() });
+  await using _server = await startServer(through(url, link.port), called, (n) => n);
+  await using client = await connectClient(url);
+  const first = failure(client.call(unbound, 10));
+  await waitFor("the ack is lost", () => link.cuts === 1);
+  cutting = false;
+  const lost = await first;
+  assertEquals([lost.code, lost.outcome], ["out_of_range", "unknown"]);
+  const { code, outcome } = await failure(client.call(unbound, 10));
+  assertEquals([code, outcome], ["out_of_range", "not_executed"]);
 });
