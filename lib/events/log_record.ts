@@ -25,7 +25,7 @@ export interface LogRecord {
 /** The fields of a record; their order is that in which they are written. */
 export interface LogFields {
   readonly host?: string;
-  readonly queue?: string;
+  readonly queue?: string | undefined;
   readonly method?: string | undefined;
   readonly message_id?: string | undefined;
   readonly correlation_id?: string | undefined;
@@ -57,6 +57,7 @@ const LEVELS: Readonly<Record<Exclude<RpcEvent["type"], "called" | "handled">, L
   expired_request: "debug",
   returned_request: "warn",
   redelivered_request: "info",
+  loop_blocked: "warn",
   canceled_request: "debug",
   handler_error: "error",
   caller_left: "info",
@@ -148,6 +149,13 @@ type ConnectionType = "connected" | "disconnected" | "channel_lost" | "retrying"
 
 function describeCall(event: CallEvent): Description {
   switch (event.type) {
+    case "loop_blocked": {
+      const { queue, method, messageId, duration } = event;
+      const message = queue === undefined
+        ? "The event loop stood still; perhaps a handler blocked it"
+        : "The event loop stood still while a handler ran; it must not compute for so long without a pause";
+      return { message, fields: { queue, method, message_id: messageId, duration_ms: tenths(duration) } };
+    }
     case "late_reply":
       return { message: "A reply came that no call waits for", fields: { correlation_id: event.correlationId } };
     case "called": {
@@ -187,7 +195,10 @@ function describeCall(event: CallEvent): Description {
   }
 }
 
-type RequestEvent = Exclude<CallEvent, { readonly type: "late_reply" | "called" | "handled" | "handler_error" }>;
+type RequestEvent = Exclude<
+  CallEvent,
+  { readonly type: "loop_blocked" | "late_reply" | "called" | "handled" | "handler_error" }
+>;
 
 function describeRequest(event: RequestEvent): Description {
   const { queue } = event;

@@ -27,6 +27,18 @@ export type ServerEvent =
     readonly state: "running" | "ended";
   }
   /**
+   * The event loop stood still for `duration` ms: a handler computed for that long without a pause, or the process was
+   * stopped. Nothing else was done meanwhile, and a connection is lost after about twice its heartbeat. The request is
+   * the one whose handler ran then, as far as that is known.
+   */
+  | {
+    readonly type: "loop_blocked";
+    readonly duration: number;
+    readonly queue: string | undefined;
+    readonly method: string | undefined;
+    readonly messageId: string | undefined;
+  }
+  /**
    * A request has ended with `code`; it was answered `duration` ms after it arrived, without its handler if not
    * `executed`; `error` is what its caller got, if it got one.
    */

@@ -18,6 +18,7 @@ import { type ContextHost, RunningRequest } from "./running_request.ts";
 import type { Settlement } from "./request_answers.ts";
 import { RequestRunner, type RunnerHost } from "./request_runner.ts";
 import { type Served, unimplemented } from "./served.ts";
+import type { StallDetector } from "./stall_detector.ts";
 import type { ServerEvent } from "../events/server_event.ts";
 
 /** The figures of a queue, without those of the server. */
@@ -32,8 +33,7 @@ export interface ConsumerHost extends ContextHost {
   acceptsReplyTo(name: ByteString): boolean | Promise<boolean | undefined>;
   /** Whether the caller has canceled this call. */
   isCanceled(queue: string, id: ByteString): boolean;
-  /** The earliest time at which what is read now may have arrived. */
-  arrivedAfter(): number;
+  readonly stalls: StallDetector<RunningRequest>;
   readonly interceptors: readonly Interceptor[];
   /** Whether `handled` is to be emitted at the end of a request. */
   readonly listens: boolean;
@@ -77,6 +77,7 @@ export class Consumer {
     this.#served = served;
     this.#host = host;
     const runnerHost: RunnerHost = {
+      stalls: host.stalls,
       replies: host.replies,
       directReplies: host.directReplies,
       interceptors: host.interceptors,
@@ -131,6 +132,11 @@ export class Consumer {
       methods: this.#figures.describe(),
       omitted: 0,
     };
+  }
+
+  /** The requests that it has accepted and not answered, oldest first. */
+  get running(): Iterable<RunningRequest> {
+    return this.#running;
   }
 
   /** Declares the queue and consumes it, now and after every loss. */
@@ -241,7 +247,7 @@ export class Consumer {
       this.#reject(delivery, acks, replyTo);
       return;
     }
-    const arrivedAfter = this.#host.arrivedAfter();
+    const arrivedAfter = this.#host.stalls.arrivedAfter();
     const running = new RunningRequest(delivery, meta, acks, arrivedAfter, this.#host);
     this.#add(running);
     if (accepted === true) this.#start(running);

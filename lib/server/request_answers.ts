@@ -8,6 +8,7 @@ import { isDirect } from "../wire/reply_address.ts";
 import type { DirectReplyPublisher } from "./direct_reply_publisher.ts";
 import type { ReplyFate, ReplyPublisher } from "./reply_publisher.ts";
 import type { RunningRequest } from "./running_request.ts";
+import type { StallDetector } from "./stall_detector.ts";
 
 /** What is done with a delivery when its request has ended; `leave` does nothing. */
 export type Settlement = "ack" | "ack now" | "reject" | "requeue" | "leave";
@@ -16,6 +17,7 @@ export type Settlement = "ack" | "ack now" | "reject" | "requeue" | "leave";
 export interface AnswerHost {
   readonly replies: ReplyPublisher;
   readonly directReplies: DirectReplyPublisher;
+  readonly stalls: Pick<StallDetector<RunningRequest>, "seen">;
   /** The request has ended; called once for each. */
   settle(running: RunningRequest, settlement: Settlement): void;
   /** Whether `handled` is to be emitted at the end of a request. */
@@ -53,6 +55,7 @@ export class RequestAnswers {
     running.end();
     const now = running.answeredAt = performance.now();
     if (running.executed) running.figures?.handled(now - running.startedAt, now);
+    this.#host.stalls.seen(now, running);
     const why = running.whyAborted;
     if (why === "canceled" || why === "deadline_exceeded" || running.endsAt <= now) {
       const code = why === "canceled" ? why : "deadline_exceeded";

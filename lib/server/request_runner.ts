@@ -192,6 +192,7 @@ export class RequestRunner {
 
   #handle(running: RunningRequest, value: unknown): void {
     const now = performance.now();
+    this.#host.stalls.seen(now);
     // An asynchronous validator may have taken longer than the caller waits.
     if (running.endsAt <= now) running.abort(deadlineError());
     if (running.whyAborted !== undefined) {
@@ -215,9 +216,11 @@ export class RequestRunner {
       }
       waits = isThenable(result);
     } catch (error) {
+      this.#host.stalls.seen(performance.now(), running);
       this.#throw(running, error);
       return;
     }
+    this.#host.stalls.seen(performance.now(), running);
     if (waits) {
       Promise.resolve(result)
         .then((reply) => this.#succeed(running, reply), (error) => this.#throw(running, error))

@@ -26,6 +26,7 @@ import type { ServerEvent } from "../events/server_event.ts";
 import type { HandlersOf, RpcServerOptions, ServeOptions, Serving } from "./server_options.ts";
 import { exit, INTERRUPTED, nextSignal } from "./signals.ts";
 import { type ServerStatus, ServerStatusClock } from "./server_status.ts";
+import type { RunningRequest } from "./running_request.ts";
 import { StallDetector } from "./stall_detector.ts";
 
 /** The longest version of a service, in UTF-16 code units. */
@@ -60,7 +61,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
   readonly #directReplies: DirectReplyPublisher;
   readonly #probe: ReplyQueueProbe;
   readonly #control: ControlListener;
-  readonly #stalls = new StallDetector();
+  readonly #stalls = new StallDetector<RunningRequest>((duration, suspect) => this.#loopBlocked(duration, suspect));
   readonly #consumers = new Map<string, Consumer>();
   readonly #canceled = new CancelRegistry();
   readonly #status = new ServerStatusClock();
@@ -203,7 +204,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
       const text = `Cannot serve "${queue}": this server already serves it; stop that first, or make both one service`;
       throw new RpcError("already_exists", text, { outcome: "not_executed" });
     }
-    const consumer = new Consumer(served, this.#host());
+    const consumer = new Consumer(served, this.#host(queue));
     this.#consumers.set(queue, consumer);
     try {
       // Cancels first, because a cancel may arrive before its request.
@@ -284,10 +285,11 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     await Promise.all([this.#replies.idle(), this.#directReplies.idle()]);
   }
 
-  #host(): ConsumerHost {
+  #host(queue: string): ConsumerHost {
     const connection = this.#connection;
     const listeners = this.#listeners;
     return {
+      queue,
       connection,
       get listens() {
         return listeners.wantCalls;
@@ -298,7 +300,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
       isCanceled: (queue, id) => this.#canceled.has(toByteString(queue), id),
       interceptors: this.#options.interceptors ?? [],
       propagate: this.#options.propagate ?? [],
-      arrivedAfter: () => this.#stalls.arrivedAfter(),
+      stalls: this.#stalls,
       callerAlive: (replyTo) => this.#probe.isAlive(replyTo),
       emit: (event) => listeners.emit(event),
       consumingChanged: () => this.#noteStatus(),
@@ -326,6 +328,19 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     const { name = defaultName(), version } = this.#options;
     const uptime = Math.round(performance.now() - this.#startedAt);
     return { id: this.#id, name, version, library: `rpc/${VERSION}`, uptime, ...figures };
+  }
+
+  /** If it is not known whose handler it was, the only request in progress is the suspect. */
+  #loopBlocked(duration: number, suspect: RunningRequest | undefined): void {
+    const { queue, method, messageId } = suspect ?? this.#only() ?? {};
+    this.#listeners.emit({ type: "loop_blocked", duration, queue, method, messageId });
+  }
+
+  /** The only request in progress; undefined if there is none, or more than one. */
+  #only(): RunningRequest | undefined {
+    if (this.pending !== 1) return undefined;
+    for (const consumer of this.#consumers.values()) for (const running of consumer.running) return running;
+    return undefined;
   }
 
   #acceptsReplyTo(name: ByteString): boolean | Promise<boolean | undefined> {

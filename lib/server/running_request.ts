@@ -17,6 +17,8 @@ export function deadlineError(): RpcError {
 
 /** What a request's context needs from its server. */
 export interface ContextHost {
+  /** The queue that is served. */
+  readonly queue: string;
   /** The names of the headers that nested calls send too. */
   readonly propagate: readonly string[];
   callerAlive(replyTo: ByteString): Promise<boolean>;
@@ -141,6 +143,11 @@ export class RunningRequest {
   /** The headers of the reply, if any were set. */
   get setReplyHeaders(): Record<string, string> | undefined {
     return this.#replyHeaders;
+  }
+
+  /** The queue that it came from. */
+  get queue(): string {
+    return this.#host.queue;
   }
 
   get messageId(): string | undefined {

@@ -108,6 +108,12 @@ const EVENTS: { readonly [Type in keyof Types]: readonly [Types[Type], LogLevel,
     "info",
     "The request was delivered again; it is still running, and is not run again queue=users message_id=call-1",
   ],
+  loop_blocked: [
+    { type: "loop_blocked", ...request, method: "find", duration: 734.26 },
+    "warn",
+    "The event loop stood still while a handler ran; it must not compute for so long without a pause queue=users " +
+    "method=find message_id=call-1 duration_ms=734.3",
+  ],
   canceled_request: [
     { type: "canceled_request", ...request },
     "debug",

@@ -20,7 +20,7 @@ function open(): { readonly channel: FakeChannel; readonly acks: AckBatcher } {
   return { channel, acks: new AckBatcher(channel) };
 }
 
-const HOST = { propagate: [], callerAlive: () => Promise.resolve(true) };
+const HOST = { queue: "q", propagate: [], callerAlive: () => Promise.resolve(true) };
 
 function request(acks: AckBatcher, properties: Properties, body = ""): RunningRequest {
   const delivered = delivery({ properties, body: new TextEncoder().encode(body) });
