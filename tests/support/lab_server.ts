@@ -36,6 +36,8 @@ export interface LabServerConfig {
   readonly delay: number;
   /** The request that kills the process. */
   readonly deadly?: number;
+  /** The requests up to this one block the event loop for `delay` ms, in place of waiting. */
+  readonly blocking?: number;
 }
 
 /** What a server of the lab tells about itself. */
@@ -76,6 +78,12 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
+/** Computes without a pause. */
+function block(ms: number): void {
+  const end = performance.now() + ms;
+  while (performance.now() < end);
+}
+
 async function main(config: LabServerConfig): Promise<void> {
   const log = Deno.openSync(config.log, { append: true, create: true });
   const encoder = new TextEncoder();
@@ -93,8 +101,9 @@ async function main(config: LabServerConfig): Promise<void> {
     await server.serve(double(queue, options), async (n, { signal }) => {
       note("S", n);
       if (n === config.deadly) Deno.exit(1);
+      if (n <= (config.blocking ?? -1)) block(config.delay);
       try {
-        if (config.delay > 0) await sleep(config.delay, signal);
+        if (n > (config.blocking ?? -1) && config.delay > 0) await sleep(config.delay, signal);
       } catch (error) {
         note("A", n);
         throw error;

@@ -32,7 +32,7 @@ function request(parts: Parts = {}): RunningRequest {
   });
   const { callerAlive = () => Promise.resolve(true) } = parts;
   const arrivedAfter = performance.now() - stalled;
-  return new RunningRequest(message, readRequest(message), ACKS, arrivedAfter, { propagate, callerAlive });
+  return new RunningRequest(message, readRequest(message), ACKS, arrivedAfter, { queue: "q", propagate, callerAlive });
 }
 
 Deno.test("RunningRequest ends when its caller stops waiting, a stall earlier at the earliest", () => {
