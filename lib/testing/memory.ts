@@ -110,16 +110,10 @@ export async function memory<const Interceptors extends readonly Interceptor[] =
   options: MemoryOptions<Interceptors> = {},
 ): Promise<Memory<AddedBy<Interceptors>>> {
   const broker = new MemoryBroker();
-  const links = new Set<MemoryLink>();
-  const open: OpenLink = (host, _options, { blocked, lost }) => {
-    const link = new MemoryLink(broker, host, {
-      blocked,
-      lost: (cause) => {
-        links.delete(link);
-        lost(cause);
-      },
-    });
-    links.add(link);
+  const links: MemoryLink[] = [];
+  const open: OpenLink = (host, _options, listener) => {
+    const link = new MemoryLink(broker, host, listener);
+    links.push(link);
     return Promise.resolve(link);
   };
   // Without heartbeats: nothing can be silent here.
@@ -137,7 +131,7 @@ export async function memory<const Interceptors extends readonly Interceptor[] =
     client,
     server,
     disconnect: () => {
-      for (const link of links) link.cut("the test cut it");
+      for (const link of links.splice(0)) link.cut("the test cut it");
     },
     close,
     [Symbol.asyncDispose]: close,

@@ -146,7 +146,6 @@ export class MemoryChannel implements Channel {
     this.#ended = this.#closed = true;
     this.stopConsuming();
     const unacked = Array.from(this.#unacked.values());
-    this.#unacked.clear();
     for (const queue of new Set(unacked.map(({ queue }) => queue))) {
       queue.requeue(unacked.filter((one) => one.queue === queue).map(({ queued }) => queued));
     }
@@ -191,11 +190,10 @@ export class MemoryChannel implements Channel {
 
   /** Asks the broker; if it refuses, the channel ends. */
   #ask<T>(work: () => T): Promise<T> {
-    if (this.#closed) return Promise.reject(new ChannelClosedError("The channel is closed"));
     return new Promise((resolve, reject) =>
       this.#broker.post(() => {
         if (this.#ended) {
-          reject(new ChannelClosedError("The channel was closed before the broker answered"));
+          reject(new ChannelClosedError("The channel is closed"));
           return;
         }
         try {

@@ -1,47 +1,8 @@
 import { assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
-import { parseHosts } from "../../../lib/connection/broker_url.ts";
 import { toRpcError } from "../../../lib/connection/broker_error.ts";
 import { type Channel, ChannelClosedError } from "../../../lib/connection/channel.ts";
-import { RpcError } from "../../../lib/contract/errors.ts";
 import { MemoryBroker } from "../../../lib/testing/memory_broker.ts";
-import { MemoryLink } from "../../../lib/testing/memory_link.ts";
-import type { Publish } from "../../../lib/wire/message.ts";
-
-const [host] = parseHosts("amqp://memory");
-
-interface Opened extends AsyncDisposable {
-  readonly broker: MemoryBroker;
-  readonly link: MemoryLink;
-  readonly channel: Channel;
-  /** What the link's listener and the channel's have been told, in order. */
-  readonly told: string[];
-}
-
-async function open(broker = new MemoryBroker()): Promise<Opened> {
-  const told: string[] = [];
-  if (host === undefined) throw new Error("There is no host");
-  const link = new MemoryLink(broker, host, {
-    blocked: () => {},
-    lost: (cause) => told.push(`lost ${cause?.message ?? ""}`),
-  });
-  const channel = await link.openChannel("test", true);
-  channel.listen({
-    delivered: ({ body, redelivered }) => told.push(`got ${body[0]}${redelivered ? " again" : ""}`),
-    returned: ({ replyCode }) => told.push(`returned ${replyCode}`),
-    confirmed: ({ deliveryTag, nack }) => told.push(`${nack ? "nacked" : "confirmed"} ${deliveryTag}`),
-  });
-  channel.onClosed((refusal) => told.push(`closed ${refusal?.message ?? ""}`));
-  return { broker, link, channel, told, [Symbol.asyncDispose]: () => link.close() };
-}
-
-/** Waits until all that was written so far has taken effect. */
-function settled(broker: MemoryBroker): Promise<void> {
-  return new Promise((resolve) => broker.post(() => broker.post(resolve)));
-}
-
-function to(routingKey: string, number = 0, exchange = ""): Publish {
-  return { exchange, routingKey, mandatory: true, properties: {}, body: new Uint8Array([number]) };
-}
+import { open, settled, textOf, to } from "../../support/memory_links.ts";
 
 Deno.test("MemoryChannel delivers later, and confirms in order", async () => {
   await using opened = await open();
@@ -87,7 +48,7 @@ Deno.test("MemoryChannel is closed by a publish to an exchange that is missing; 
   await channel.assertQueue("queue", {});
   channel.publish(to("queue", 1, "missing"));
   channel.publish(to("queue", 2));
-  const asked = channel.checkQueue("queue");
+  const asked = channel.assertQueue("never", {});
   assertInstanceOf(await asked.catch((error) => error), ChannelClosedError);
   assertEquals(told, [
     "closed Channel closed by server: 404 (NOT_FOUND) with message \"NOT_FOUND - no exchange 'missing' in vhost '/'\"",
@@ -95,9 +56,10 @@ Deno.test("MemoryChannel is closed by a publish to an exchange that is missing; 
   assertThrows(() => channel.publish(to("queue", 3)), ChannelClosedError);
   channel.ack(1, true);
   channel.nack(1, true);
-  await assertRejects(() => channel.checkQueue("queue"), ChannelClosedError);
+  await assertRejects(() => channel.assertQueue("never", {}), ChannelClosedError);
   const next = await opened.link.openChannel("test", false);
   assertEquals((await next.checkQueue("queue")).messageCount, 0);
+  await assertRejects(() => next.checkQueue("never"), Error, "no queue 'never'");
   await settled(broker);
 });
 
@@ -173,12 +135,23 @@ Deno.test("MemoryChannel delivers no more than its prefetch, and more after acks
   channel.ack(99, false);
   await settled(broker);
   assertEquals(got(), ["got 6 again"]);
+  for (let n = 7; n <= 9; n++) channel.publish(to("queue", n));
+  await settled(broker);
+  assertEquals(got(), ["got 7", "got 8"]);
+  // Tags are counted by deliveries: these are those of 6, which came again, and 7.
+  channel.ack(8, true);
+  await settled(broker);
+  assertEquals(got(), ["got 9"]);
+  channel.publish(to("queue", 10));
+  channel.publish(to("queue", 11));
+  await settled(broker);
+  assertEquals(got(), ["got 10"]);
 });
 
 Deno.test("MemoryChannel that is closed publishes what was written before, and gives back what is not acknowledged", async () => {
   await using opened = await open();
   const { broker, link, channel, told } = opened;
-  await channel.assertQueue("queue", {});
+  await channel.assertQueue("queue", { arguments: { "x-queue-type": "quorum" } });
   await channel.consume("queue");
   channel.publish(to("queue", 1));
   channel.publish(to("queue", 2));
@@ -187,13 +160,15 @@ Deno.test("MemoryChannel that is closed publishes what was written before, and g
   channel.publish(to("queue", 3));
   const closing = channel.close();
   assertEquals(channel.closed, true);
+  channel.ack(2, false);
+  channel.nack(2, false);
   await closing;
   await channel.close();
   assertEquals(told.splice(0), ["got 1", "confirmed 1", "got 2", "confirmed 2", "confirmed 3", "closed "]);
   const next = await link.openChannel("test", false);
-  next.listen({ delivered: ({ body, redelivered }) => told.push(`got ${body[0]}${redelivered ? " again" : ""}`) });
+  next.listen({ delivered: (delivery) => told.push(`got ${textOf(delivery)}`) });
   await next.consume("queue");
-  assertEquals(told, ["got 2 again", "got 3 again"]);
+  assertEquals(told, ["got 2 again, returned 1 times", "got 3 again, returned 1 times"]);
 });
 
 Deno.test("MemoryChannel ends a consumer, whose messages stay unacknowledged", async () => {
@@ -227,43 +202,4 @@ Deno.test("MemoryChannel routes by exchange and key to all queues that are bound
   await settled(broker);
   const counts = await Promise.all(["one", "two"].map((queue) => channel.checkQueue(queue)));
   assertEquals(counts.map(({ messageCount }) => messageCount), [1, 2]);
-});
-
-Deno.test("MemoryLink that is cut closes its channels, then is lost, and its exclusive queues are gone", async () => {
-  const broker = new MemoryBroker();
-  await using kept = await open(broker);
-  const { link, channel, told } = await open(broker);
-  const { queue } = await channel.assertQueue("", { exclusive: true });
-  await kept.channel.assertDirectExchange("exchange");
-  await channel.bindQueue(queue, "exchange", "key");
-  link.assertOpen();
-  link.cut("the test cut it");
-  await settled(broker);
-  assertEquals(told, ["closed ", "lost the test cut it"]);
-  assertThrows(() => link.assertOpen(), RpcError, "the connection is lost");
-  await assertRejects(() => link.openChannel("publish", true), RpcError, "Cannot publish: the connection is lost");
-  kept.channel.publish(to(queue));
-  kept.channel.publish(to("key", 1, "exchange"));
-  await settled(broker);
-  assertEquals(kept.told, ["returned 312", "confirmed 1", "returned 312", "confirmed 2"]);
-  link.cut("again");
-  await link.close();
-  assertEquals(told.length, 2);
-});
-
-Deno.test("MemoryLink that closes gives what it has to other links, not to a channel of its own", async () => {
-  const broker = new MemoryBroker();
-  await using kept = await open(broker);
-  const { link, channel, told } = await open(broker);
-  await channel.assertQueue("queue", {});
-  await channel.consume("queue");
-  channel.publish(to("queue", 1));
-  await settled(broker);
-  const second = await link.openChannel("test", false);
-  second.listen({ delivered: () => told.push("got by the second") });
-  await second.consume("queue");
-  await kept.channel.consume("queue");
-  await link.close();
-  assertEquals(told, ["got 1", "confirmed 1", "closed ", "lost "]);
-  assertEquals(kept.told, ["got 1 again"]);
 });

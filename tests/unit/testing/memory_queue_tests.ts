@@ -62,6 +62,8 @@ Deno.test("MemoryQueue puts back what is returned at its old place, and counts i
   queue.consume(second);
   assertEquals(second.got.map(({ returns }) => returns), [1, 1, 0]);
   assertEquals(second.names, ["a", "b", "c"]);
+  queue.requeue(second.got.slice(0, 1));
+  assertEquals(second.names, ["a", "b", "c", "a"]);
 });
 
 Deno.test("MemoryQueue drops what has expired at its head, when that is looked at", () => {
@@ -85,6 +87,14 @@ Deno.test("MemoryQueue refuses what is beyond its length, until there is room", 
   assertEquals(["a", "b", "c"].map((name) => queue.push(message(name))), [true, true, false]);
   queue.consume(consumer(1));
   assertEquals(["d", "e"].map((name) => queue.push(message(name))), [true, false]);
+});
+
+Deno.test("MemoryQueue has room again when its head has expired", () => {
+  using clock = new FakeClock();
+  const queue = queueWith({ "x-max-length": 1 });
+  assertEquals([queue.push(message("a", "10")), queue.push(message("b"))], [true, false]);
+  clock.advance(10);
+  assertEquals(queue.push(message("c")), true);
 });
 
 Deno.test("MemoryQueue counts deliveries if it is a quorum queue", () => {

@@ -29,10 +29,11 @@ const handlers: HandlersOf<typeof users, { readonly user: string }> = {
   },
 };
 
-Deno.test("requestContext() is that of a first delivery by default", () => {
+Deno.test("requestContext() is that of a first delivery by default", async () => {
   const context = requestContext(procedure({ queue: "double", request: integer(), reply: integer() }));
-  const { signal, messageId, headers, propagated, error: _, callerAlive: __, ...rest } = context;
+  const { signal, messageId, headers, propagated, error: _, callerAlive, ...rest } = context;
   assertFalse(signal.aborted);
+  assertEquals(await callerAlive(), true);
   assertEquals(messageId?.length, 36);
   assertEquals([{ ...headers }, { ...propagated }], [{}, {}]);
   assertEquals(rest, {
