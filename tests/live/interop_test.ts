@@ -1,25 +1,9 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { fib, fibonacci } from "../../lib/tutorial/fib.ts";
 import { RpcClient, RpcServer } from "../../lib/rpc.ts";
-import { isAtLeast, live, waitFor } from "../support/live.ts";
+import { isAtLeast, waitFor } from "../support/live.ts";
+import { interop, PIKA_PEER } from "../support/pika.ts";
 import { type Script, start } from "../support/script.ts";
-
-/** Debian's own Python sees Debian's packages; another one on the PATH does not. */
-const PYTHON = await findPython();
-const PEER = new URL("../support/pika_peer.py", import.meta.url).pathname;
-
-async function findPython(): Promise<string | undefined> {
-  if (Deno.permissions.querySync({ name: "run" }).state !== "granted") return undefined;
-  for (const python of ["/usr/bin/python3", "python3"]) {
-    try {
-      const { success } = await new Deno.Command(python, { args: ["-c", "import pika"], stderr: "null" }).output();
-      if (success) return python;
-    } catch {
-      // Not installed.
-    }
-  }
-  return undefined;
-}
 
 /** The queue of a plain server: as older tutorials declare it, or as today's one where the broker refuses that. */
 async function queueTypeAt(url: string): Promise<"transient" | "quorum"> {
@@ -30,20 +14,15 @@ async function queueTypeAt(url: string): Promise<"transient" | "quorum"> {
 async function startPlain(python: string, url: string, queue: string): Promise<Script> {
   const queueType = await queueTypeAt(url);
   const args = queueType === "quorum" ? [queueType] : [];
-  const plain = start([python, PEER, "server", queue, ...args], { AMQP_URL: url });
+  const plain = start([python, PIKA_PEER, "server", queue, ...args], { AMQP_URL: url });
   await plain.printed(" [x] Awaiting RPC requests");
   return plain;
-}
-
-function interop(name: string, fn: (live: { url: string; queue: string; python: string }) => Promise<void>): void {
-  const python = PYTHON ?? "";
-  live(`${name} (python3-pika)`, { run: true, ignore: python === "" }, (found) => fn({ ...found, python }));
 }
 
 interop("A plain tutorial client gets its number from our server", async ({ url, queue, python }) => {
   await using server = await RpcServer.connect(url);
   await server.serve({ ...fibonacci, queue }, (n) => fib(n), { prefetch: 1 });
-  await using client = start([python, PEER, "client", queue, "30"], { AMQP_URL: url });
+  await using client = start([python, PIKA_PEER, "client", queue, "30"], { AMQP_URL: url });
   const { code, stdout, stderr } = await client.ended();
   assertEquals([code, stdout], [0, " [.] Got 832040\n"], stderr);
 });

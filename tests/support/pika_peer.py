@@ -41,7 +41,9 @@ def call(channel, queue, n):
             channel.stop_consuming()
 
     channel.basic_consume(queue=replies, on_message_callback=on_response, auto_ack=True)
-    request = pika.BasicProperties(reply_to=replies, correlation_id=correlation_id)
+    traceparent = os.environ.get("TRACEPARENT")
+    headers = {"traceparent": traceparent} if traceparent else None
+    request = pika.BasicProperties(reply_to=replies, correlation_id=correlation_id, headers=headers)
     channel.basic_publish(exchange="", routing_key=queue, properties=request, body=n)
     channel.start_consuming()
 
