@@ -48,6 +48,7 @@ Deno.test("MemoryBroker refuses to declare a queue with other settings", () => {
     assertEquals(codeOf(() => broker.declare("queue", { durable, arguments: args }, LINK)), 406);
   }
   broker.declare("queue", { durable: true, arguments: { "x-max-length": 1 } }, LINK);
+  broker.declare("queue", { arguments: { "x-max-length": 1 } }, LINK);
 });
 
 Deno.test("MemoryBroker keeps exclusive queues for their link, and deletes them with it", () => {

@@ -2,7 +2,6 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import { assertEquals, assertInstanceOf, assertRejects, assertStrictEquals } from "@std/assert";
 import { empty, integer, procedure, provide, type RpcClientOptions, text } from "../../../lib/rpc.ts";
 import { memory } from "../../../lib/testing.ts";
-import { consoleErrors } from "../../support/console_errors.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 import { aborted, gated } from "../../support/handlers.ts";
 import { SCENARIOS } from "../../support/scenarios/all.ts";
@@ -82,14 +81,18 @@ Deno.test("memory() leaves time for timers between calls", async () => {
 });
 
 Deno.test("memory() connects both sides again after disconnect(), also when it is called often", async () => {
-  using _quiet = consoleErrors();
-  await using rpc = await memory();
+  const losses = { client: 0, server: 0 };
+  await using rpc = await memory({
+    client: { onEvent: ({ type }) => void (type === "disconnected" && losses.client++) },
+    server: { onEvent: ({ type }) => void (type === "disconnected" && losses.server++) },
+  });
   await rpc.server.serve(double, (n) => 2 * n);
   for (let n = 0; n < 5; n++) {
     rpc.disconnect();
     rpc.disconnect();
     assertEquals(await rpc.client.call(double, n), 2 * n);
   }
+  assertEquals(losses, { client: 5, server: 5 });
 });
 
 Deno.test("memory() closes once, and then refuses calls", async () => {
