@@ -1,6 +1,6 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { fib, fibonacci } from "../../lib/tutorial/fib.ts";
-import { RpcClient, RpcServer } from "../../lib/rpc.ts";
+import { method, RpcClient, RpcServer, service } from "../../lib/rpc.ts";
 import { isAtLeast, waitFor } from "../support/live.ts";
 import { interop, PIKA_PEER } from "../support/pika.ts";
 import { type Script, start } from "../support/script.ts";
@@ -59,3 +59,53 @@ interop(
     assertStringIncludes(plain.stdout, "Awaiting");
   },
 );
+
+interop("A plain tutorial client reaches the default method of a service", async ({ url, queue, python }) => {
+  const { request, reply } = fibonacci;
+  const maths = service({
+    queue,
+    methods: { other: method({ request, reply }), fib: method({ request, reply }) },
+    default: "fib",
+  });
+  await using server = await RpcServer.connect(url);
+  await server.serve(maths, { fib: (n) => fib(n), other: () => 0n });
+  await using client = start([python, PIKA_PEER, "client", queue, "30"], { AMQP_URL: url });
+  const { code, stdout, stderr } = await client.ended();
+  assertEquals([code, stdout], [0, " [.] Got 832040\n"], stderr);
+});
+
+interop("A handler reads the headers of a Python client, which reads those of the reply", async ({
+  url,
+  queue,
+  python,
+}) => {
+  const seen: unknown[] = [];
+  await using server = await RpcServer.connect(url);
+  await server.serve({ ...fibonacci, queue }, (n, { headers, replyHeaders }) => {
+    seen.push({ ...headers });
+    replyHeaders["took"] = "1 ms";
+    replyHeaders["empty"] = "";
+    return fib(n);
+  });
+  const sent = ["tenant=acme", "authorization=Bearer a=b", "empty="];
+  await using client = start([python, PIKA_PEER, "client", queue, "30", ...sent], { AMQP_URL: url });
+  const { code, stdout, stderr } = await client.ended();
+  assertEquals([code, stdout], [0, ' [.] Got 832040\n{"empty": "", "took": "1 ms"}\n'], stderr);
+  assertEquals(seen, [{ tenant: "acme", authorization: "Bearer a=b", empty: "" }]);
+});
+
+interop("A Python server reads the headers of our client, which gets those of the reply", async ({
+  url,
+  queue,
+  python,
+}) => {
+  await using server = start([python, PIKA_PEER, "server", queue, "took=1 ms", "served-by=pika"], { AMQP_URL: url });
+  await server.printed(" [x] Awaiting RPC requests");
+  await using client = await RpcClient.connect(url);
+  const got: unknown[] = [];
+  const onReplyHeaders = (headers: unknown): void => void got.push(headers);
+  const headers = { tenant: "acme", traceparent: "00-1-2-01" };
+  assertEquals(await client.call({ ...fibonacci, queue }, 30, { headers, onReplyHeaders }), 832040n);
+  await server.printed('{"tenant": "acme", "traceparent": "00-1-2-01"}\n');
+  assertEquals(got.map((headers) => ({ ...headers as object })), [{ took: "1 ms", "served-by": "pika" }]);
+});

@@ -344,8 +344,8 @@ live("A plain client's trace context is the parent", { run: true }, async (found
 interop("A pika client's trace context is the parent", async ({ url, queue, python }) => {
   await using exports = collector();
   await using inner = await started(peer("inner", queues({ url, queue }), exports.env("inner")));
-  const env = { AMQP_URL: url, TRACEPARENT: `00-${TRACE}-${PARENT}-01` };
-  await using client = start([python, PIKA_PEER, "client", queue, "21"], env);
+  const traceparent = `traceparent=00-${TRACE}-${PARENT}-01`;
+  await using client = start([python, PIKA_PEER, "client", queue, "21", traceparent], { AMQP_URL: url });
   const { code, stdout, stderr } = await client.ended();
   assertEquals([code, stdout], [0, " [.] Got 42\n"], stderr);
   await stop(inner);
