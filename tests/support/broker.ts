@@ -7,7 +7,7 @@
  * @module
  */
 
-import { defaultRoot, findScripts, HOW_TO_INSTALL, searchPath, SetupError, which } from "./install.ts";
+import { defaultRoot, findScripts, HOW_TO_INSTALL, Interruption, searchPath, SetupError, which } from "./install.ts";
 import { freePort } from "./ports.ts";
 
 /** A first start took 6 s on 2 cores; loaded machines get ten times that. */
@@ -61,8 +61,8 @@ export async function answers(url: string): Promise<boolean> {
 /** Aborts when the process is asked to end, so that what it has started is stopped before. */
 export function interruption(): AbortSignal {
   const controller = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    Deno.addSignalListener(signal, () => controller.abort(signal));
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    Deno.addSignalListener(name, () => controller.abort(new Interruption(`Ended by ${name}`)));
   }
   return controller.signal;
 }
@@ -91,6 +91,8 @@ export interface BrokerOptions {
    * environment variable `RABBITMQ_ROOT`, if it is set.
    */
   readonly root?: string;
+  /** Ends the start when it is aborted. */
+  readonly signal?: AbortSignal;
 }
 
 /** What the nodes of a cluster have in common. */
@@ -118,7 +120,7 @@ export class Broker implements AsyncDisposable {
   readonly #keeper: Deno.ChildProcess;
   #epmd: Deno.ChildProcess | undefined;
   #node: Deno.ChildProcess | undefined;
-  #disposed = false;
+  #disposing: Promise<void> | undefined;
 
   private constructor(port: number, name: string, paths: Paths, realm: Realm, env: Record<string, string>) {
     this.port = port;
@@ -140,9 +142,10 @@ export class Broker implements AsyncDisposable {
    * Starts a node and waits until AMQP answers.
    *
    * @throws {Error} If RabbitMQ is not installed or the node does not start; the message ends in the node's output.
+   * @throws The signal's reason, when nothing is left of the node, if it is aborted.
    */
   static async start(options: BrokerOptions = {}): Promise<Broker> {
-    const { name = "rpc", port = freePort(), plugins = [], cluster, root = defaultRoot() } = options;
+    const { name = "rpc", port = freePort(), plugins = [], cluster, root = defaultRoot(), signal } = options;
     const config = [
       ...(Deno.env.get("RABBITMQ_CONFIG_LINES") ?? "").split("\n").filter(Boolean),
       ...options.config ?? [],
@@ -193,8 +196,13 @@ export class Broker implements AsyncDisposable {
     await Deno.writeTextFile(`${host}/.erlang.cookie`, realm.cookie, { mode: 0o400 });
     if (plugins.length === 0) Object.assign(env, await hidePlugins(paths));
 
+    await writeCtl(paths, env);
+
     const broker = new Broker(port, name, paths, realm, env);
+    const abort = (): void => void broker[Symbol.asyncDispose]();
+    signal?.addEventListener("abort", abort);
     try {
+      signal?.throwIfAborted();
       if (cluster === undefined) await broker.#startEpmd();
       await broker.startAgain();
       if (cluster !== undefined) {
@@ -202,9 +210,13 @@ export class Broker implements AsyncDisposable {
         await broker.ctl("join_cluster", cluster.nodename);
         await broker.ctl("start_app");
       }
+      signal?.throwIfAborted();
     } catch (error) {
       await broker[Symbol.asyncDispose]();
+      signal?.throwIfAborted();
       throw error;
+    } finally {
+      signal?.removeEventListener("abort", abort);
     }
     return broker;
   }
@@ -219,6 +231,11 @@ export class Broker implements AsyncDisposable {
     return this.#node?.pid;
   }
 
+  /** A script that runs `rabbitmqctl` against the node, for people. */
+  get ctlScript(): string {
+    return ctlScript(this.#paths);
+  }
+
   /** Settles when the node has ended, however that came. */
   get ended(): Promise<unknown> {
     return this.#node?.status ?? Promise.resolve();
@@ -231,6 +248,7 @@ export class Broker implements AsyncDisposable {
 
   /** Starts a stopped or killed node over the data that it has, and waits until AMQP answers. */
   async startAgain(): Promise<void> {
+    this.#assertThere();
     const { dir, root, scripts } = this.#paths;
     const out = `${dir}/out.log`;
     const node = this.#command("sh", ["-c", 'exec "$0" >"$1" 2>&1', `${scripts}/rabbitmq-server`, out], "null").spawn();
@@ -241,6 +259,7 @@ export class Broker implements AsyncDisposable {
     const deadline = Date.now() + START_TIMEOUT;
     // AMQP answers some 50 ms before the node has done all its steps.
     while (!await answers(this.url) || await this.eval("rabbit:is_running()") !== "true") {
+      this.#assertThere();
       if (ended || Date.now() > deadline) {
         await this.kill();
         const reason = ended ? "it exited" : `it did not answer on port ${this.port} within ${START_TIMEOUT} ms`;
@@ -316,12 +335,19 @@ export class Broker implements AsyncDisposable {
   }
 
   /** Kills the node and deletes its data. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#disposed) return;
-    this.#disposed = true;
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#disposing ??= this.#dispose();
+  }
+
+  async #dispose(): Promise<void> {
     await this.#keeper.stdin.close();
     await Promise.all([this.#keeper.status, this.#node?.status, this.#epmd?.status]);
     this.#node = undefined;
+  }
+
+  /** What is started now would outlive its folder. */
+  #assertThere(): void {
+    if (this.#disposing !== undefined) throw new Error(`Cannot start '${this.nodename}': it was disposed of`);
   }
 
   #command(program: string, args: string[], output: "null" | "piped"): Deno.Command {
@@ -346,6 +372,7 @@ export class Broker implements AsyncDisposable {
 
   /** Nodes would start one themselves, and leave it behind. */
   async #startEpmd(): Promise<void> {
+    this.#assertThere();
     const port = this.#realm.epmdPort;
     this.#epmd = this.#command("epmd", ["-port", `${port}`, "-address", "127.0.0.1"], "null").spawn();
     this.#writePids();
@@ -354,6 +381,7 @@ export class Broker implements AsyncDisposable {
         return (await Deno.connect({ port })).close();
       } catch (error) {
         if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
+        this.#assertThere();
         await sleep(5);
       }
     }
@@ -383,6 +411,24 @@ export class Broker implements AsyncDisposable {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
   }
+}
+
+function ctlScript({ root, dir }: Paths): string {
+  return `${root}${dir}/rabbitmqctl`;
+}
+
+/** Writes the script that runs `rabbitmqctl` in the node's environment. */
+async function writeCtl(paths: Paths, env: Readonly<Record<string, string>>): Promise<void> {
+  const { root, scripts } = paths;
+  const words = [
+    ...(root === "" ? [] : ["chroot", root]),
+    "env",
+    "-i",
+    ...Object.entries(env).map(([name, value]) => `${name}=${value}`),
+    `${scripts}/rabbitmqctl`,
+  ];
+  const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`);
+  await Deno.writeTextFile(ctlScript(paths), `#!/bin/sh\nexec ${quoted.join(" ")} "$@"\n`, { mode: 0o700 });
 }
 
 /** Halves the time of a start: gives the node a folder like RabbitMQ's own, without the plugins that are not enabled. */

@@ -78,9 +78,11 @@ async function callServer(url: string, stop: AbortSignal): Promise<number> {
   let code = 1;
   let result = "";
   {
+    stop.throwIfAborted();
     await using server = startServer(url, stop);
-    if (await server.ready) ({ code, result } = await runClient(url, stop));
+    if (await server.ready && !stop.aborted) ({ code, result } = await runClient(url, stop));
   }
+  stop.throwIfAborted();
   // Not before the server has ended: what it prints comes through a pipe of its own, and may come later.
   await print(result);
   return code;
@@ -92,10 +94,10 @@ async function demo(stop: AbortSignal): Promise<number> {
     console.error(`Using the broker at ${hostAndPort(url)}`);
     return await callServer(url, stop);
   }
-  await ensureRabbitMQ();
+  await ensureRabbitMQ(stop);
   console.error(`No broker answers at ${hostAndPort(url)}: starting a private one`);
-  await using broker = await Broker.start();
-  return stop.aborted ? 1 : await callServer(broker.url, stop);
+  await using broker = await Broker.start({ signal: stop });
+  return await callServer(broker.url, stop);
 }
 
 await runScript(async () => {

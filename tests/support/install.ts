@@ -20,11 +20,26 @@ export class SetupError extends Error {
   override name = "SetupError";
 }
 
-/** Runs a script that ends with exit code 1 and one message where the user has something to put right. */
+/** The exit code of a script that was interrupted before its work was done. */
+export const INTERRUPTED = 130;
+
+/** The user has asked the process to end. */
+export class Interruption extends Error {
+  override name = "Interruption";
+}
+
+/**
+ * Runs a script that ends with exit code 1 and one message where the user has something to put right, and with 130 where
+ * it throws an {@linkcode Interruption}.
+ */
 export async function runScript(main: () => Promise<void>): Promise<void> {
   try {
     await main();
   } catch (error) {
+    if (error instanceof Interruption) {
+      Deno.exitCode = INTERRUPTED;
+      return;
+    }
     if (!(error instanceof SetupError)) throw error;
     console.error(error.message);
     Deno.exitCode = 1;
@@ -74,8 +89,8 @@ export async function findScripts(root = ""): Promise<string | undefined> {
  *
  * @throws {Error} If RabbitMQ is missing and was not installed; the message has the commands for other systems.
  */
-export async function ensureRabbitMQ(): Promise<void> {
-  if (await findScripts(defaultRoot()) === undefined && !await installPackage("rabbitmq-server")) {
+export async function ensureRabbitMQ(signal?: AbortSignal): Promise<void> {
+  if (await findScripts(defaultRoot()) === undefined && !await installPackage("rabbitmq-server", signal)) {
     throw new SetupError(HOW_TO_INSTALL);
   }
 }
@@ -85,23 +100,27 @@ export async function ensureRabbitMQ(): Promise<void> {
  *
  * @returns Whether it is installed now; false where that is up to the user.
  * @throws {Error} If `apt-get` fails; the message has what it said.
+ * @throws The signal's reason, if it is aborted.
  */
-export async function installPackage(name: string): Promise<boolean> {
+export async function installPackage(name: string, signal?: AbortSignal): Promise<boolean> {
   const debian = await isFile("/etc/debian_version") && await which("apt-get") !== undefined;
   if (!debian || Deno.uid() !== 0) return false;
   if (Deno.stdin.isTerminal() && !confirm(`'${name}' is needed. Install it with apt-get?`)) return false;
   console.error(`Installing '${name}' with apt-get`);
-  let result = await aptGet("install", "-y", "--no-install-recommends", name);
+  let result = await aptGet(signal, "install", "-y", "--no-install-recommends", name);
   if (!result.success) {
     // Containers come without package lists, or with old ones.
-    await aptGet("update");
-    result = await aptGet("install", "-y", "--no-install-recommends", name);
+    await aptGet(signal, "update");
+    result = await aptGet(signal, "install", "-y", "--no-install-recommends", name);
   }
   if (result.success) return true;
   throw new SetupError(`Cannot install '${name}': apt-get said\n${new TextDecoder().decode(result.stderr)}`);
 }
 
-async function aptGet(...args: string[]): Promise<Deno.CommandOutput> {
+async function aptGet(signal: AbortSignal | undefined, ...args: string[]): Promise<Deno.CommandOutput> {
+  signal?.throwIfAborted();
   const env = { DEBIAN_FRONTEND: "noninteractive" };
-  return await new Deno.Command("apt-get", { args, env, stdin: "null" }).output();
+  const output = await new Deno.Command("apt-get", { args, env, stdin: "null", ...(signal && { signal }) }).output();
+  signal?.throwIfAborted();
+  return output;
 }

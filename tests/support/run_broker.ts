@@ -21,14 +21,15 @@ const DEFAULT_PORT = 5672;
 async function runBroker(port: number): Promise<void> {
   console.error(`Starting RabbitMQ on port ${port}`);
   const stop = interruption();
-  await ensureRabbitMQ();
-  await using broker = await Broker.start({ port });
+  await ensureRabbitMQ(stop);
+  await using broker = await Broker.start({ port, signal: stop });
   const prefix = port === DEFAULT_PORT ? "" : `AMQP_URL=${broker.url} `;
   console.log(`RabbitMQ answers at ${port === DEFAULT_PORT ? DEFAULT_URL : broker.url}
 
 In other terminals:
   ${prefix}deno task server
   ${prefix}deno task client 30
+  ${broker.ctlScript} list_queues name messages consumers
 
 Ctrl-C stops it and deletes its data`);
   const stopped = new Promise((resolve) => stop.addEventListener("abort", resolve));

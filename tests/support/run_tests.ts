@@ -90,9 +90,9 @@ async function main(): Promise<void> {
   Deno.chdir(new URL("../../", import.meta.url));
   const chosen = (await Promise.all(Deno.args.map(exists))).includes(true);
   const all = ["--doc", `--ignore=${FAULTS}`, "tests/", "lib/", "README.md"];
-  await ensureRabbitMQ();
+  await ensureRabbitMQ(stop);
   await ensurePeer();
-  await using broker = await Broker.start();
+  await using broker = await Broker.start({ signal: stop });
   console.log(`RabbitMQ ${(await broker.eval("rabbit_misc:version()")).replaceAll('"', "")}`);
   const { code, text } = await runTests(broker.url, [...(chosen ? [] : all), ...Deno.args], stop);
   if (!summarize(code, text)) Deno.exitCode = 1;
