@@ -59,5 +59,10 @@ export function failureAttributes(error: unknown): Attributes {
 /** The status of a span whose call failed; the text may be a stranger's. */
 export function failureStatus(error: unknown): { code: SpanStatusCode; message?: string } {
   const { ERROR: code } = SpanStatusCode;
-  return error instanceof Error ? { code, message: printable(error.message) } : { code };
+  try {
+    return error instanceof Error ? { code, message: printable(String(error.message)) } : { code };
+  } catch {
+    // It is anything that an interceptor or a handler throws: its text may not be readable.
+    return { code };
+  }
 }

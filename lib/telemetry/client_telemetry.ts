@@ -14,6 +14,7 @@ import { instruments, isOn, tracer } from "./sdk.ts";
 import { contextOfCall, withTraceContext } from "./trace_context.ts";
 
 async function tracedCall(next: Next, call: InterceptedCall): Promise<unknown> {
+  const { activeCalls, clientDuration } = instruments();
   const name = rpcMethod(call);
   const method = methodAttributes(name);
   const callAttributes = { ...method, ...brokerAttributes(call) };
@@ -21,7 +22,6 @@ async function tracedCall(next: Next, call: InterceptedCall): Promise<unknown> {
   const attributes = { ...callAttributes, ...messageAttributes(call) };
   const span = tracer().startSpan(name, { kind: SpanKind.CLIENT, attributes }, before);
   const traced = trace.setSpan(before, span);
-  const { activeCalls, clientDuration } = instruments();
   const startedAt = performance.now();
   activeCalls.add(1, method);
   let end: Attributes = {};

@@ -29,6 +29,8 @@ function meter(): Meter {
   return metrics.getMeter(name, version);
 }
 
+// The API is pinned to 1.9: a copy of it accepts what a copy of the same or a later minor version has registered.
+
 /**
  * Whether an SDK for traces or metrics is registered, such as Deno's own. Asked for every call, since one may be
  * registered later; takes about 20 ns.

@@ -43,12 +43,12 @@ function endSpan(span: Span, code: RpcCode | "ok", thrown: unknown): void {
 }
 
 async function tracedRequest(next: Next, call: InterceptedCall): Promise<unknown> {
+  const { activeRequests } = instruments();
   const name = rpcMethod(call);
   const before = contextOfRequest(call.headers);
   const span = startSpan(call, name, before);
   const traced = trace.setSpan(before, span);
   if (call.context !== undefined) noteRequest(call.context, traced);
-  const { activeRequests } = instruments();
   const method = methodAttributes(name);
   let thrown: unknown;
   activeRequests.add(1, method);

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertMatch } from "@std/assert";
+import { assert, assertAlmostEquals, assertEquals, assertMatch } from "@std/assert";
 import type { Options } from "amqplib";
 import { type Collector, collector, type ExportedMetric, type ExportedSpan } from "../support/collector.ts";
 import { READY } from "../support/lab_server.ts";
@@ -120,7 +120,20 @@ live("Metrics have the names, units and bounds of the conventions", { run: true 
   const system = { "rpc.system.name": "rabbitmq_rpc" };
   const address = { "server.address": broker.hostname, "server.port": Number(broker.port) };
   const method = { ...system, "rpc.method": name };
-  assertEquals(sorted(exports.metrics("client")), [
+  /** The metrics of a service, without the sums of their durations: those are the durations of its spans. */
+  function metricsOf(service: string): readonly unknown[] {
+    const spans = exports.spans.filter((span) => span.service === service && span.kind !== "INTERNAL");
+    const durations = spans.reduce((sum, { duration }) => sum + duration / 1_000, 0);
+    const metrics = exports.metrics(service).toSorted((one, other) => one.name < other.name ? -1 : 1);
+    return metrics.map((metric) => ({
+      ...metric,
+      points: metric.points.map(({ attributes, value, sum }) => {
+        assertAlmostEquals(sum, metric.kind === "histogram" ? durations : 0, 0.05);
+        return { attributes, value };
+      }),
+    }));
+  }
+  assertEquals(metricsOf("client"), [
     {
       service: "client",
       name: "rabbitmq_rpc.client.call.active",
@@ -140,7 +153,7 @@ live("Metrics have the names, units and bounds of the conventions", { run: true 
       points: [{ attributes: { ...method, ...address, "rpc.status_code": "ok" }, value: 1 }],
     },
   ]);
-  assertEquals(sorted(exports.metrics("inner")), [
+  assertEquals(metricsOf("inner"), [
     {
       service: "inner",
       name: "rabbitmq_rpc.server.request.active",
@@ -161,10 +174,6 @@ live("Metrics have the names, units and bounds of the conventions", { run: true 
     },
   ]);
 });
-
-function sorted(metrics: readonly ExportedMetric[]): readonly ExportedMetric[] {
-  return metrics.toSorted((one, other) => one.name < other.name ? -1 : 1);
-}
 
 live(
   "Fifty requests of one read, and the calls that they make, have the right parents",

@@ -31,6 +31,8 @@ export interface Point {
   readonly attributes: Readonly<Record<string, AttributeValue>>;
   /** The sum of a counter, the number of values of a histogram. */
   readonly value: number;
+  /** The sum of the values of a histogram; 0 for others. */
+  readonly sum: number;
 }
 
 /** A metric as it was last exported. */
@@ -81,6 +83,7 @@ interface OtlpSpan {
 interface OtlpPoint {
   readonly attributes: readonly KeyValue[];
   readonly count?: string;
+  readonly sum?: number;
   readonly asDouble?: number;
   readonly asInt?: string;
   readonly explicitBounds?: readonly number[];
@@ -140,8 +143,9 @@ function readMetric(service: string, metric: OtlpMetric): ExportedMetric {
     description,
     kind: histogram !== undefined ? "histogram" : sum?.isMonotonic ? "counter" : "updown",
     bounds: points[0]?.explicitBounds ?? [],
-    points: points.map(({ attributes, count, asDouble, asInt }) => ({
+    points: points.map(({ attributes, count, sum = 0, asDouble, asInt }) => ({
       attributes: plain(attributes),
+      sum,
       value: Number(count ?? asDouble ?? asInt),
     })),
   };

@@ -86,4 +86,6 @@ Deno.test("The text of a span's status is printable and bounded, because it may 
   assertEquals(failureStatus(new Error("a\nb")), { code: 2, message: "a\\x0ab" });
   assertEquals(failureStatus(new Error("x".repeat(5_000))).message?.length, 1_001);
   assertEquals(failureStatus("thrown"), { code: 2 });
+  assertEquals(failureStatus(Object.assign(new Error(), { message: 5 })), { code: 2, message: "5" });
+  assertEquals(failureStatus(Object.assign(new Error(), { message: Object.create(null) })), { code: 2 });
 });

@@ -14,10 +14,11 @@ import { memory } from "../../../lib/testing.ts";
 const double = procedure({ queue: "double", request: integer(), reply: integer() });
 
 /** An SDK that only notes the spans that are started, until it is disposed of. */
-function registered(started: string[]): Disposable {
+function registered(started: string[], options: SpanOptions[] = []): Disposable {
   const tracer: Tracer = {
-    startSpan(name: string, options?: SpanOptions): Span {
-      started.push(`${options?.kind} ${name}`);
+    startSpan(name: string, option: SpanOptions = {}): Span {
+      started.push(`${option.kind} ${name}`);
+      options.push(option);
       return trace.wrapSpanContext(INVALID_SPAN_CONTEXT);
     },
     startActiveSpan: (..._: unknown[]) => {
@@ -54,6 +55,25 @@ Deno.test("telemetry is off without an SDK, and gets the calls after one was reg
   assertEquals(client.enabled?.(), false);
   assertEquals(await rpc.client.call(double, 3), 6);
   assertEquals(started.length, 4);
+});
+
+Deno.test("A span of a server starts when its request arrived, although an earlier handler blocked it", async () => {
+  const started: SpanOptions[] = [];
+  using _sdk = registered([], started);
+  await using rpc = await memory({ server: { interceptors: [telemetry.server()] } });
+  let ended = 0;
+  await rpc.server.serve(double, (n) => {
+    const until = performance.now() + 30;
+    while (performance.now() < until);
+    ended = Date.now();
+    return n;
+  });
+  await Promise.all([rpc.client.call(double, 1), rpc.client.call(double, 2)]);
+  const [first, second] = started;
+  // The second one ended 60 ms after both arrived.
+  assertEquals(first?.startTime, undefined);
+  const took = ended - Number(second?.startTime);
+  assertEquals(took >= 50 && took < 1_000, true, `${took} ms`);
 });
 
 Deno.test("Interceptors beside telemetry are called whether it is on or off", async () => {
