@@ -1,5 +1,5 @@
 import { type Codec, decodeBody, encodeBody } from "../contract/codec.ts";
-import { isCallError, RpcError, withOutcome } from "../contract/errors.ts";
+import { isCallError, RpcError, type RpcOutcome, withOutcome } from "../contract/errors.ts";
 import { anyEnabled, compose, type InterceptedCall, type Interceptor, type Next } from "../contract/interceptor.ts";
 import type { AnyProcedure } from "../contract/procedure.ts";
 import type { RequestContext } from "../contract/request_context.ts";
@@ -48,6 +48,11 @@ const REQUEUE_DELAY_MS = BACKLOG_MS + 50;
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown } | null | undefined)?.then === "function";
+}
+
+/** The outcome of an error; if the handler has not started, an interceptor answered or refused the request. */
+function outcomeOf({ executed, redelivered }: RunningRequest): RpcOutcome {
+  return executed ? "executed" : redelivered ? "unknown" : "not_executed";
 }
 
 /**
@@ -260,7 +265,7 @@ export class RequestRunner {
       body = encodeBody(this.#procedure.reply as Codec<unknown, unknown>, result, "reply");
       headers = this.#answers.replyHeaders(running);
     } catch (error) {
-      this.#answers.finish(running, this.#answers.internal(running, error));
+      this.#answers.finish(running, this.#answers.internal(running, error, outcomeOf(running)));
       return;
     }
     this.#answers.finish(running, { body, headers });
@@ -273,8 +278,7 @@ export class RequestRunner {
   }
 
   #throw(running: RunningRequest, error: unknown): void {
-    // If the handler has not started, an interceptor refused the request.
-    const outcome = running.executed ? "executed" : running.redelivered ? "unknown" : "not_executed";
+    const outcome = outcomeOf(running);
     // The error of a nested call is not an error that this handler has chosen for its caller.
     if (!(error instanceof RpcError) || isCallError(error)) {
       this.#answers.finish(running, this.#answers.internal(running, error, outcome));
