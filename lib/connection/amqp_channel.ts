@@ -1,5 +1,5 @@
 import { Buffer } from "node:buffer";
-import type { Channel as AmqplibChannel, ConsumeMessage, Message } from "amqplib";
+import type { Channel as AmqplibChannel, Message } from "amqplib";
 import { settlesWithin } from "../contract/deadline.ts";
 import { RpcError } from "../contract/errors.ts";
 import { fromByteString } from "../wire/byte_string.ts";
@@ -45,6 +45,10 @@ export class AmqpChannel implements Channel {
     this.#number = numberOf(channel);
     this.#transport = transport;
     channel.on("error", (error) => this.#refusal = error);
+    // RabbitMQ 4.3 ends a consumer again for each request that exceeds its timeout; at the second time, amqplib's own
+    // listener would close the connection.
+    channel.removeAllListeners("cancel");
+    channel.on("cancel", () => this.#listener.consumerCanceled?.());
     channel.on("close", () => {
       this.#closed = true;
       transport?.release(this.#number);
@@ -96,9 +100,8 @@ export class AmqpChannel implements Channel {
 
   async consume(queue: string, options: ConsumeOptions = {}): Promise<string> {
     const consuming = this.#channel.consume(queue, (message) => {
-      if (message === null) this.#listener.consumerCanceled?.();
       // Only without a transport: with one, amqplib gets no messages.
-      else this.#listener.delivered?.(toDelivery(message as ConsumeMessage));
+      if (message !== null) this.#listener.delivered?.(toDelivery(message));
     }, options);
     const { consumerTag } = await this.#answer("consume", consuming);
     return consumerTag;

@@ -4,7 +4,7 @@ import type { Confirm, Delivery, Publish, Returned } from "../wire/message.ts";
 export interface ChannelListener {
   /** A message for the channel's consumer. */
   delivered?(delivery: Delivery): void;
-  /** The broker has ended the consumer: its queue was deleted, or moved. */
+  /** The broker has ended the consumer: its queue was deleted or moved, or its timeout has passed; may come again. */
   consumerCanceled?(): void;
   /** A mandatory message that could not be routed. */
   returned?(returned: Returned): void;
@@ -25,6 +25,8 @@ export interface ConsumeOptions {
   readonly noAck?: boolean;
   /** Whether the queue may have no other consumer. */
   readonly exclusive?: boolean;
+  /** The arguments of the consumer, such as `x-consumer-timeout`. */
+  readonly arguments?: Readonly<Record<string, unknown>>;
 }
 
 /** Options of {@linkcode Channel.assertQueue}. */

@@ -36,6 +36,8 @@ export class KeptChannel {
   readonly plan: ChannelPlan;
   readonly #owner: ChannelOwner;
   #current: Channel | undefined;
+  /** Channels that were replaced and are still open. */
+  readonly #former = new Set<Channel>();
   #opening: Promise<void> | undefined;
   #error: RpcError | undefined;
   #released = false;
@@ -71,6 +73,17 @@ export class KeptChannel {
     }
   }
 
+  /** Opens another channel in place of the current one, which stays open until its user closes it. */
+  replace(): void {
+    const { link } = this.#owner;
+    const channel = this.#current;
+    if (channel === undefined || link === undefined) return;
+    this.#current = undefined;
+    this.#former.add(channel);
+    channel.onClosed(() => this.#former.delete(channel));
+    this.reopen(link);
+  }
+
   /** Remembers why its link was lost. */
   fail(error: RpcError): void {
     this.#error ??= error;
@@ -80,11 +93,11 @@ export class KeptChannel {
   async close(): Promise<void> {
     this.#released = true;
     this.#owner.release(this);
-    const channel = this.#current;
+    const channels = this.#current === undefined ? [...this.#former] : [this.#current, ...this.#former];
     this.#current = undefined;
     // A broker that does not read does not answer either.
-    if (channel === undefined || this.#owner.link?.blocked !== undefined) return;
-    await settlesWithin(channel.close(), CLOSE_TIMEOUT_MS);
+    if (channels.length === 0 || this.#owner.link?.blocked !== undefined) return;
+    await settlesWithin(Promise.all(channels.map((channel) => channel.close())), CLOSE_TIMEOUT_MS);
   }
 
   async #open(link: Link): Promise<void> {

@@ -77,6 +77,17 @@ export interface QueueOptions {
    */
   readonly messageTtl?: number | undefined;
   /**
+   * How long a request may be in progress before the broker takes it back, in
+   * ms, from 1 to 4,294,967,295
+   * (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout). From
+   * RabbitMQ 3.12 on it applies to a queue that the server declares, and from
+   * 4.3 on to existing queues too, but to quorum queues only: other queues then
+   * have no such timeout.
+   *
+   * @default {the broker's `consumer_timeout`, 30 minutes unless configured}
+   */
+  readonly consumerTimeout?: number | undefined;
+  /**
    * The exchange for requests that are rejected, have expired or have reached
    * `maxDeliveries`, of a queue that the server declares; at most 255 bytes;
    * `""` is the default exchange (https://www.rabbitmq.com/docs/dlx).
@@ -100,6 +111,8 @@ export interface QueueSettings {
   readonly maxLength: number | undefined;
   /** How long a request may wait in a queue that the server declares, in ms. */
   readonly messageTtl: number | undefined;
+  /** How long a request may be in progress before the broker takes it back, in ms. */
+  readonly consumerTimeout: number | undefined;
   /** The exchange for requests that are rejected, have expired or have reached `maxDeliveries`. */
   readonly deadLetterExchange: string | undefined;
   /** The routing key with which they are sent there. */
@@ -136,12 +149,13 @@ const UINT32_MAX = 4_294_967_295;
  * @param action What is being defined, as in "Cannot define procedure".
  */
 export function queueSettings(options: QueueOptions, action: string): QueueSettings {
-  const { queue, queueType = "quorum", maxLength, messageTtl, deadLetterExchange, deadLetterRoutingKey } = options;
+  const { queue, queueType = "quorum", maxLength, messageTtl, consumerTimeout } = options;
+  const { deadLetterExchange, deadLetterRoutingKey } = options;
   checkQueueName(queue, action);
   if (!QUEUE_TYPES.includes(queueType)) {
     throw new TypeError(`Cannot ${action}: 'queueType' must be one of ${QUEUE_TYPES.join(", ")}, got ${queueType}`);
   }
-  for (const [name, value] of Object.entries({ maxLength, messageTtl })) {
+  for (const [name, value] of Object.entries({ maxLength, messageTtl, consumerTimeout })) {
     if (value !== undefined) checkInteger(value, name, action, 1, UINT32_MAX);
   }
   for (const [name, value] of Object.entries({ deadLetterExchange, deadLetterRoutingKey })) {
@@ -156,7 +170,7 @@ export function queueSettings(options: QueueOptions, action: string): QueueSetti
   if (deadLetterRoutingKey !== undefined && deadLetterExchange === undefined) {
     throw new TypeError(`Cannot ${action}: 'deadLetterRoutingKey' needs 'deadLetterExchange'`);
   }
-  return { queue, queueType, maxLength, messageTtl, deadLetterExchange, deadLetterRoutingKey };
+  return { queue, queueType, maxLength, messageTtl, consumerTimeout, deadLetterExchange, deadLetterRoutingKey };
 }
 
 function checkCodec(codec: unknown, name: string, action: string): void {

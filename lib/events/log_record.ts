@@ -53,6 +53,7 @@ const LEVELS: Readonly<Record<Exclude<RpcEvent["type"], "called" | "handled">, L
   late_reply: "debug",
   adopted_queue: "warn",
   consumer_canceled: "warn",
+  consumer_timeout: "warn",
   rejected_request: "warn",
   expired_request: "debug",
   returned_request: "warn",
@@ -209,6 +210,12 @@ function describeRequest(event: RequestEvent): Description {
     }
     case "consumer_canceled":
       return { message: "The queue was deleted, or its consumer ended; declaring it again", fields: { queue } };
+    case "consumer_timeout": {
+      const { method, messageId, duration } = event;
+      const message = `The broker took a request back that was not answered within its consumer timeout; the longest ` +
+        `one has been in progress for ${seconds(duration)}. For longer work, set consumerTimeout`;
+      return { message, fields: { queue, method, message_id: messageId, duration_ms: tenths(duration) } };
+    }
     case "rejected_request":
       return { message: `Rejected a request: ${event.reason}`, fields: { queue } };
     case "expired_request":

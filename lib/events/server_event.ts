@@ -8,6 +8,18 @@ export type ServerEvent =
   | { readonly type: "adopted_queue"; readonly queue: string; readonly reason: string }
   /** The queue was deleted, or the broker ended the consumer; it is declared and consumed again. */
   | { readonly type: "consumer_canceled"; readonly queue: string }
+  /**
+   * The broker ended the consumer because a request was not answered within its consumer timeout: it delivers that one
+   * again, before RabbitMQ 4.3 also the others that are in progress. Handlers continue, and the queue is consumed again.
+   * The event has the request that has been in progress for the longest time, so far `duration` ms.
+   */
+  | {
+    readonly type: "consumer_timeout";
+    readonly queue: string;
+    readonly method: string | undefined;
+    readonly messageId: string | undefined;
+    readonly duration: number;
+  }
   /** A request without an accepted `reply_to`: it was rejected, without requeue. */
   | { readonly type: "rejected_request"; readonly queue: string; readonly reason: string }
   /** A request whose caller stopped waiting before it was started, or before it ended; it gets no reply. */

@@ -13,14 +13,34 @@ export class AckBatcher {
   #unsettled = 0;
   #held = false;
   #whenUnsettled: { readonly count: number; readonly notify: () => void } | undefined;
+  #whenIdle: (() => void) | undefined;
 
   constructor(channel: Pick<Channel, "ack" | "nack" | "closed">) {
     this.#channel = channel;
   }
 
-  /** Whether the channel is closed: the broker then delivers again what is not acknowledged. */
+  /** Whether the broker delivers again what is not acknowledged: the channel is closed, or its consumer has ended. */
   get closed(): boolean {
-    return this.#channel.closed;
+    return this.#channel.closed || this.#whenIdle !== undefined;
+  }
+
+  /** How many deliveries are neither acknowledged nor rejected yet. */
+  get unsettled(): number {
+    return this.#unsettled;
+  }
+
+  /**
+   * The broker has ended the consumer, and takes some of its deliveries back: from now on none is acknowledged together
+   * with others. Calls `idle` whenever the last one is settled.
+   */
+  retire(idle: () => void): void {
+    this.#whenIdle = idle;
+    if (this.#unsettled === 0) idle();
+  }
+
+  /** Forgets a delivery that the broker has taken back and delivered again on another channel. */
+  drop(deliveryTag: number): void {
+    if (this.#open.delete(deliveryTag)) this.#settled(1);
   }
 
   /** Records a delivery; each tag is larger than the one before. */
@@ -54,16 +74,16 @@ export class AckBatcher {
 
   /** Acknowledges a delivery at once, before anything else is written. */
   ackNow(deliveryTag: number): void {
-    this.#unsettled--;
     this.#open.delete(deliveryTag);
     this.#channel.ack(deliveryTag, false);
+    this.#settled(1);
   }
 
   /** Rejects a delivery at once: to the dead-letter exchange, or back to the queue. */
   reject(deliveryTag: number, requeue: boolean): void {
-    this.#unsettled--;
     this.#open.delete(deliveryTag);
     this.#channel.nack(deliveryTag, requeue);
+    this.#settled(1);
   }
 
   /** Acknowledges what waits for the end of the turn. */
@@ -71,14 +91,19 @@ export class AckBatcher {
     const turn = this.#turn;
     if (turn.length === 0 || this.#held) return;
     this.#turn = [];
-    this.#unsettled -= turn.length;
     // Tags below the first open one share one ack; finished tags above one that is still open need one each.
-    const [firstOpen = Infinity] = this.#open;
+    const [firstOpen = Infinity] = this.#whenIdle === undefined ? this.#open : [0];
     let multiple = 0;
     for (const tag of turn) {
       if (tag > firstOpen) this.#channel.ack(tag, false);
       else if (tag > multiple) multiple = tag;
     }
     if (multiple > 0) this.#channel.ack(multiple, true);
+    this.#settled(turn.length);
+  }
+
+  #settled(count: number): void {
+    this.#unsettled -= count;
+    if (this.#unsettled === 0) this.#whenIdle?.();
   }
 }

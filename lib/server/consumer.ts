@@ -1,22 +1,25 @@
 import type { Channel } from "../connection/channel.ts";
 import type { Connection } from "../connection/connection.ts";
-import type { KeptChannel } from "../connection/kept_channel.ts";
+import type { ChannelPlan, KeptChannel } from "../connection/kept_channel.ts";
 import { settlesWithin } from "../contract/deadline.ts";
-import { RpcError } from "../contract/errors.ts";
+import type { RpcError } from "../contract/errors.ts";
 import type { Interceptor } from "../contract/interceptor.ts";
 import type { ServerFigures } from "../contract/server_info.ts";
 import { type ByteString, fromByteString } from "../wire/byte_string.ts";
 import type { Delivery } from "../wire/message.ts";
 import { messageIdOf, readRequest, type RequestMeta } from "../wire/request_message.ts";
 import { AckBatcher } from "./ack_batcher.ts";
+import { consumerTimeout, isConsumerTimeout, refusesConsumerTimeout } from "./consumer_timeout.ts";
 import type { DirectReplyPublisher } from "./direct_reply_publisher.ts";
-import { declareQueue } from "./queue_declaration.ts";
+import { FormerConsumer } from "./former_consumer.ts";
+import { declareQueue, isMissing } from "./queue_declaration.ts";
 import { QueueFigures } from "./queue_figures.ts";
 import type { ReplyPublisher } from "./reply_publisher.ts";
 import { type Remembered, RequestMemory } from "./request_memory.ts";
 import { type ContextHost, RunningRequest } from "./running_request.ts";
 import type { Settlement } from "./request_answers.ts";
 import { RequestRunner, type RunnerHost } from "./request_runner.ts";
+import { RunningRequests } from "./running_requests.ts";
 import { type Served, unimplemented } from "./served.ts";
 import type { StallDetector } from "./stall_detector.ts";
 import type { ServerEvent } from "../events/server_event.ts";
@@ -57,9 +60,7 @@ export class Consumer {
   readonly #host: ConsumerHost;
   /** Whether one of its procedures is at-most-once. */
   readonly #atMostOnce: boolean;
-  readonly #running = new Set<RunningRequest>();
-  /** Those with a correlation id; a set of them where several have the same. */
-  readonly #byId = new Map<ByteString, RunningRequest | Set<RunningRequest>>();
+  readonly #running = new RunningRequests();
   readonly #memory = new RequestMemory();
   #kept: KeptChannel | undefined;
   #acks: AckBatcher | undefined;
@@ -67,11 +68,12 @@ export class Consumer {
   #consuming = false;
   #stopped = false;
   #prefetch = 0;
-  /** Whether the broker has ended the consumer, for example because the queue was deleted. */
-  #deleted = false;
+  /** The consumer timeout to ask for, unless the queue has none. */
+  #timeout: number | undefined;
+  /** Those whose channels are still open. */
+  readonly #former = new Set<FormerConsumer>();
   /** Whether `adopted_queue` was emitted. */
   #adopted = false;
-  #idle: (() => void)[] = [];
 
   constructor(served: Served, host: ConsumerHost) {
     this.#served = served;
@@ -142,28 +144,52 @@ export class Consumer {
   /** Declares the queue and consumes it, now and after every loss. */
   async start(prefetch: number): Promise<void> {
     this.#prefetch = prefetch;
-    this.#kept = await this.#host.connection.keep({
+    const timeout = this.#timeout = this.#served.queue.consumerTimeout;
+    const plan: ChannelPlan = {
       action: `serve "${this.queue}"`,
-      setup: async (channel) => {
-        if (this.#deleted) await this.#host.connection.sleep(ABSENCE_MS);
-        this.#deleted = false;
-        await this.#declare();
-        await channel.prefetch(prefetch);
-        this.#memory.channelOpened(prefetch, this.#running);
-        const acks = this.#acks = new AckBatcher(channel);
-        this.#consumerTag = undefined;
-        if (this.#stopped) return;
-        channel.listen({
-          delivered: (delivery) => this.#deliver(delivery, acks),
-          consumerCanceled: () => this.#consumerCanceled(channel),
-        });
-        const consumerTag = this.#consumerTag = await channel.consume(this.queue);
-        // `stop` may have been called meanwhile, before there was a consumer to cancel.
-        if (this.#stopped) await channel.cancel(consumerTag);
-      },
+      setup: (channel) => this.#setUp(channel),
       opened: () => this.#setConsuming(true),
-      lost: () => this.#setConsuming(false),
+      lost: (error) => {
+        this.#setConsuming(false);
+        if (isConsumerTimeout(error)) this.#timedOut();
+      },
+    };
+    try {
+      this.#kept = await this.#host.connection.keep(plan);
+    } catch (error) {
+      if (this.#timeout === timeout) throw error;
+      // Without the timeout, which the queue does not have.
+      this.#kept = await this.#host.connection.keep(plan);
+    }
+  }
+
+  async #setUp(channel: Channel): Promise<void> {
+    await this.#declare();
+    await channel.prefetch(this.#prefetch);
+    this.#memory.channelOpened(this.#prefetch, this.#running);
+    const acks = this.#acks = new AckBatcher(channel);
+    this.#consumerTag = undefined;
+    if (this.#stopped) return;
+    let canceled = false;
+    channel.listen({
+      delivered: (delivery) => this.#deliver(delivery, acks),
+      consumerCanceled: () => {
+        // It may come again, for further requests that exceed the timeout.
+        if (!canceled) this.#consumerCanceled(channel, acks);
+        canceled = true;
+      },
     });
+    const consumerTag = this.#consumerTag = await this.#consume(channel);
+    // `stop` may have been called meanwhile, before there was a consumer to cancel.
+    if (this.#stopped) await channel.cancel(consumerTag);
+  }
+
+  async #consume(channel: Channel): Promise<string> {
+    if (this.#timeout === undefined) return await channel.consume(this.queue);
+    channel.onClosed((refusal) => {
+      if (refusesConsumerTimeout(refusal)) this.#timeout = undefined;
+    });
+    return await channel.consume(this.queue, { arguments: { "x-consumer-timeout": this.#timeout } });
   }
 
   #setConsuming(consuming: boolean): void {
@@ -188,7 +214,10 @@ export class Consumer {
       await settlesWithin(acks.hold(this.#prefetch), CANCEL_PATIENCE_MS);
     }
     try {
-      await this.#kept?.current?.cancel(this.#consumerTag);
+      await Promise.all([
+        this.#kept?.current?.cancel(this.#consumerTag),
+        ...Array.from(this.#former, (former) => former.cancel()),
+      ]);
     } catch {
       // The channel is closed, and so the consumer is gone.
     }
@@ -197,27 +226,24 @@ export class Consumer {
 
   /** Resolves when all accepted requests are answered and acknowledged. */
   async idle(): Promise<void> {
-    if (this.#running.size > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+    if (this.#running.size > 0) await this.#running.idle();
     this.flush();
   }
 
   /** Acknowledges finished requests at once. */
   flush(): void {
     this.#acks?.flush();
+    for (const former of this.#former) former.flush();
   }
 
   /** Aborts the signal of every handler. */
   abort(reason: RpcError): void {
-    for (const running of this.#running) running.abort(reason);
+    this.#running.abort(reason);
   }
 
   /** Aborts the signals of the handlers of one call. */
   cancel(id: ByteString): void {
-    const running = this.#byId.get(id);
-    if (running === undefined) return;
-    const reason = new RpcError("canceled", "The caller has canceled the call");
-    if (running instanceof Set) { for (const one of running) one.abort(reason); }
-    else running.abort(reason);
+    this.#running.cancel(id);
   }
 
   async #declare(): Promise<void> {
@@ -227,11 +253,39 @@ export class Consumer {
     this.#host.emit({ type: "adopted_queue", queue: this.queue, reason });
   }
 
-  #consumerCanceled(channel: Channel): void {
+  /** The broker has ended the consumer, without saying why: the queue was deleted, or a request has taken too long. */
+  async #consumerCanceled(channel: Channel, acks: AckBatcher): Promise<void> {
+    const { queue } = this;
+    const { connection } = this.#host;
     this.#setConsuming(false);
-    this.#host.emit({ type: "consumer_canceled", queue: this.queue });
-    this.#deleted = true;
-    if (!this.#stopped) channel.close().catch(() => {});
+    // Also because a quorum queue that is being deleted exists for a while after its consumers have ended.
+    await connection.sleep(ABSENCE_MS);
+    const timeout = await isMissing(connection, queue) ? undefined : consumerTimeout(queue, this.#running, acks);
+    if (channel.closed) return;
+    this.#host.emit(timeout ?? { type: "consumer_canceled", queue });
+    if (this.#stopped) return;
+    const consumerTag = this.#consumerTag;
+    if (timeout === undefined || consumerTag === undefined || this.#kept?.current !== channel) {
+      // It is declared and consumed again on another channel.
+      channel.close().catch(() => {});
+      return;
+    }
+    const former = new FormerConsumer(channel, consumerTag, acks);
+    this.#former.add(former);
+    channel.listen({
+      delivered: (delivery) => {
+        former.cancel();
+        this.#deliver(delivery, acks);
+      },
+    });
+    channel.onClosed(() => this.#former.delete(former));
+    this.#kept.replace();
+  }
+
+  /** The broker has closed the channel because a request has taken too long. */
+  #timedOut(): void {
+    const timeout = consumerTimeout(this.queue, this.#running, this.#acks);
+    if (timeout !== undefined) this.#host.emit(timeout);
   }
 
   #deliver(delivery: Delivery, acks: AckBatcher): void {
@@ -249,7 +303,7 @@ export class Consumer {
     }
     const arrivedAfter = this.#host.stalls.arrivedAfter();
     const running = new RunningRequest(delivery, meta, acks, arrivedAfter, this.#host);
-    this.#add(running);
+    this.#running.add(running);
     if (accepted === true) this.#start(running);
     else this.#startIf(accepted, running);
   }
@@ -287,7 +341,7 @@ export class Consumer {
       this.#start(running);
       return;
     }
-    this.#forget(running);
+    this.#running.delete(running);
     if (answer === false) {
       this.#reject({ ...delivery, deliveryTag }, acks, replyTo);
       return;
@@ -340,34 +394,6 @@ export class Consumer {
     else if (settlement !== "leave") acks.reject(deliveryTag, settlement === "requeue");
     if (settlement === "reject") this.#memory.ended(running, "reject");
     else if (settlement === "ack" || settlement === "ack now") this.#memory.ended(running, "ack");
-    this.#forget(running);
-  }
-
-  #add(running: RunningRequest): void {
-    this.#running.add(running);
-    const { correlationId } = running.meta;
-    if (correlationId === undefined) return;
-    const known = this.#byId.get(correlationId);
-    if (known === undefined) this.#byId.set(correlationId, running);
-    else if (known instanceof Set) known.add(running);
-    else this.#byId.set(correlationId, new Set([known, running]));
-  }
-
-  #forget(running: RunningRequest): void {
     this.#running.delete(running);
-    const { correlationId } = running.meta;
-    if (correlationId !== undefined) this.#unlink(correlationId, running);
-    if (this.#running.size === 0) {
-      for (const resolve of this.#idle.splice(0)) resolve();
-    }
-  }
-
-  #unlink(id: ByteString, running: RunningRequest): void {
-    const known = this.#byId.get(id);
-    if (known instanceof Set) {
-      known.delete(running);
-      if (known.size > 0) return;
-    }
-    this.#byId.delete(id);
   }
 }

@@ -3,16 +3,18 @@ import type { Channel } from "../connection/channel.ts";
 import type { Connection } from "../connection/connection.ts";
 import { RpcError } from "../contract/errors.ts";
 import type { QueueSettings } from "../contract/procedure.ts";
+import { refusesConsumerTimeout } from "./consumer_timeout.ts";
 
 /** The arguments with which a server declares the queue of a procedure. */
 export function queueArguments(settings: Omit<QueueSettings, "queue">): Record<string, unknown> {
-  const { queueType, maxLength, messageTtl, deadLetterExchange, deadLetterRoutingKey } = settings;
+  const { queueType, maxLength, messageTtl, consumerTimeout, deadLetterExchange, deadLetterRoutingKey } = settings;
   const named = {
     // Older tutorials declare a transient queue without arguments.
     "x-queue-type": queueType === "transient" ? undefined : queueType,
     "x-max-length": maxLength,
     "x-overflow": maxLength === undefined ? undefined : "reject-publish",
     "x-message-ttl": messageTtl,
+    "x-consumer-timeout": consumerTimeout,
     "x-dead-letter-exchange": deadLetterExchange,
     "x-dead-letter-routing-key": deadLetterRoutingKey,
   };
@@ -38,6 +40,9 @@ export async function declareQueue(connection: Connection, settings: QueueSettin
     return undefined;
   } catch (error) {
     if (!(error instanceof RpcError) || deniedFeature(error) !== undefined) throw error;
+    if (refusesConsumerTimeout(error)) {
+      return await declareQueue(connection, { ...settings, consumerTimeout: undefined });
+    }
     // 406: it exists with other arguments. 403: declaring needs more rights than using.
     if (error.code !== "failed_precondition" && error.code !== "permission_denied") throw error;
     if (await exists()) return error.message;
@@ -60,5 +65,15 @@ async function declareTransient(
       `"${feature}"), as RabbitMQ by default from 4.3 on; use the queue type "quorum" or "classic", or set ` +
       `deprecated_features.permit.${feature} = true in the broker's configuration`;
     throw new RpcError("failed_precondition", text, { outcome: "not_executed", cause: error });
+  }
+}
+
+/** Whether the broker says that there is no such queue. */
+export async function isMissing(connection: Connection, queue: string): Promise<boolean> {
+  try {
+    await connection.borrow(`inspect queue "${queue}"`, (channel) => channel.checkQueue(queue));
+    return false;
+  } catch (error) {
+    return error instanceof RpcError && error.code === "not_found";
   }
 }

@@ -123,8 +123,9 @@ export class RequestMemory {
   take(meta: RequestMeta, { body }: Delivery): Remembered | undefined {
     if (this.#running.size === 0 && this.#young.size === 0 && this.#old.size === 0) return undefined;
     const identity = identityOf(meta, body);
-    const running = takeFrom(this.#running, identity);
-    if (running !== undefined) return { state: "running", running };
+    for (let running = takeFrom(this.#running, identity); running; running = takeFrom(this.#running, identity)) {
+      if (!running.settled) return { state: "running", running };
+    }
     return takeFrom(this.#young, identity) ?? takeFrom(this.#old, identity);
   }
 

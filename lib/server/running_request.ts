@@ -43,6 +43,8 @@ export class RunningRequest {
   started = false;
   /** Whether it has its answer, or will get none. */
   finished = false;
+  /** Whether its delivery is acknowledged, rejected or left to the broker. */
+  settled = false;
   /** Whether its handler was started. */
   executed = false;
   /** When its handler, or the interceptors around it, was called, on the clock of `performance.now()`. */
@@ -87,6 +89,7 @@ export class RunningRequest {
 
   /** Takes over a redelivery of the same message: this one is acknowledged in place of the last. */
   attach(deliveryTag: number, { deliveryCount = 0 }: RequestMeta, acks: AckBatcher): void {
+    this.acks.drop(this.deliveryTag);
     this.acks = acks;
     this.deliveryTag = deliveryTag;
     this.earlierDeliveries = Math.max(deliveryCount, this.earlierDeliveries + 1);

@@ -88,6 +88,13 @@ const EVENTS: { readonly [Type in keyof Types]: readonly [Types[Type], LogLevel,
     "warn",
     "The queue was deleted, or its consumer ended; declaring it again queue=users",
   ],
+  consumer_timeout: [
+    { type: "consumer_timeout", ...request, method: "find", duration: 1_800_049 },
+    "warn",
+    "The broker took a request back that was not answered within its consumer timeout; the longest one has been in " +
+    "progress for 1800.0 s. For longer work, set consumerTimeout " +
+    "queue=users method=find message_id=call-1 duration_ms=1800049",
+  ],
   rejected_request: [
     { type: "rejected_request", queue: "users", reason: "it has no reply_to" },
     "warn",

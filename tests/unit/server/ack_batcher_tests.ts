@@ -232,3 +232,29 @@ Deno.test("AckBatcher settles each delivery once, whatever ends when", async () 
     throw new Error(`SEED=${seed}`, { cause: error });
   }
 });
+
+Deno.test("AckBatcher acknowledges nothing together with others once its consumer has ended", async () => {
+  const { acks, channel } = deliver(4);
+  let idle = 0;
+  assertEquals(acks.closed, false);
+  acks.retire(() => idle++);
+  assertEquals([acks.closed, acks.unsettled], [true, 4]);
+  for (const tag of [2, 1]) acks.ack(tag);
+  await Promise.resolve();
+  assertEquals([channel.written, acks.unsettled, idle], [["ack 2", "ack 1"], 2, 0]);
+  acks.drop(3);
+  acks.drop(3);
+  assertEquals([acks.unsettled, idle], [1, 0]);
+  acks.reject(4, false);
+  assertEquals([channel.written.slice(2), acks.unsettled, idle], [["reject 4"], 0, 1]);
+  acks.delivered(5);
+  acks.ackNow(5);
+  assertEquals([channel.written.slice(3), idle], [["ack 5"], 2]);
+});
+
+Deno.test("AckBatcher says at once that nothing is unsettled", () => {
+  const { acks } = deliver(0);
+  let idle = 0;
+  acks.retire(() => idle++);
+  assertEquals(idle, 1);
+});

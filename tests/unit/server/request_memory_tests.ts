@@ -50,6 +50,17 @@ Deno.test("RequestMemory recognizes what runs once its channel is lost, once for
   assertEquals(memory.take(running.meta, running.delivery), undefined);
 });
 
+Deno.test("RequestMemory does not take for running what has ended since the channel was opened", () => {
+  const memory = new RequestMemory();
+  const { acks, channel } = open();
+  const running = request(acks, OURS);
+  channel.closed = true;
+  memory.channelOpened(1, [running]);
+  running.settled = true;
+  memory.ended(running, "ack");
+  assertEquals([again(memory, running), again(memory, running)], ["ack", undefined]);
+});
+
 Deno.test("RequestMemory recognizes what has ended after its channel was lost", () => {
   for (const settlement of ["ack", "reject"] as const) {
     const memory = new RequestMemory();
