@@ -38,9 +38,9 @@ export interface Relay extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Opens a link on 127.0.0.1 to `targetPort`. */
-export function relay(targetPort: number): Relay {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+/** Opens a link on 127.0.0.1 to `targetPort`, on a port of its own, or on that of a link that was closed. */
+export function relay(targetPort: number, port = 0): Relay {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port });
   const sockets = new Set<Deno.TcpConn>();
   const pumps = new Set<Promise<void>>();
   let gate: PromiseWithResolvers<void> | undefined;
