@@ -6,7 +6,14 @@
  * @module
  */
 
-import { assert, assertEquals, assertGreaterOrEqual, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertGreaterOrEqual,
+  assertInstanceOf,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { type QueueType, RpcClient, RpcError, RpcServer, type ServerEvent } from "../../lib/rpc.ts";
 import type { Broker } from "../support/broker.ts";
 import { sleep } from "../support/handlers.ts";
@@ -177,6 +184,21 @@ for (const queueType of ["quorum", "classic"] as const) {
     await waitFor("nothing is left", async () => (await queueInfo(url, queue))?.messages === 0);
   });
 }
+
+test("The broker's own delivery limit counts consumer timeouts until 4.2, and not from 4.3 on", async (use) => {
+  const { broker, url, queue } = use;
+  await shorten(broker, 500);
+  const args = { "x-queue-type": "quorum", "x-delivery-limit": 1 };
+  await withChannel(url, (channel) => channel.assertQueue(queue, { durable: true, arguments: args }));
+  const options = { queueType: "quorum", maxDeliveries: 4 } as const;
+  await using counting = await startCounting(url, queue, options);
+  await using client = await RpcClient.connect(url);
+  const error = await assertRejects(() => client.call(double(queue, options), 0, { timeout: 6_000 }), RpcError);
+  const ours = await isAtLeast(url, "4.3");
+  assertEquals([error.code, error.outcome], [ours ? "aborted" : "deadline_exceeded", "unknown"]);
+  assertEquals(counting.runs.get(0), 1);
+  await waitFor("nothing is left", async () => (await queueInfo(url, queue))?.messages === 0);
+});
 
 for (const queueType of ["quorum", "classic"] as const) {
   test(`consumerTimeout lets a request take longer where the broker takes it (${queueType})`, async (use) => {

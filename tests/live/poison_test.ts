@@ -205,3 +205,35 @@ live(
     }
   },
 );
+
+for (const [maxDeliveries, code] of [[2, "aborted"], [3, "deadline_exceeded"]] as const) {
+  live(`With a delivery limit of 2 at the broker and ${maxDeliveries} of ours, a call ends in ${code}`, async (use) => {
+    const { url, queue } = use;
+    const dead = `${queue}.dead`;
+    await withChannel(url, (channel) => channel.assertQueue(dead));
+    const letters = { "x-dead-letter-exchange": "", "x-dead-letter-routing-key": dead };
+    await declare(url, queue, { "x-delivery-limit": 2, ...letters });
+    await using client = await RpcClient.connect(url);
+    const began = performance.now();
+    const call = client.call(quorum(queue, { maxDeliveries }), 21, { timeout: 3_000 }).catch((error: unknown) => error);
+    // The broker drops what was delivered once more than its limit.
+    await kill(url, queue, maxDeliveries);
+    await using server = await RpcServer.connect(url, { onEvent: () => {} });
+    let runs = 0;
+    await server.serve(quorum(queue, { maxDeliveries }), (n) => {
+      runs++;
+      return n;
+    });
+    const error = await call;
+    assertInstanceOf(error, RpcError);
+    assertEquals([error.code, error.outcome, runs], [code, "unknown", 0]);
+    if (code === "deadline_exceeded") assert(performance.now() - began >= 3_000);
+    const message = await withChannel(
+      url,
+      (channel) => waitFor("it is dead-lettered", () => channel.get(dead, { noAck: true })),
+    );
+    const reason = message.properties.headers?.["x-death"]?.[0]?.reason;
+    assertEquals(reason, code === "aborted" ? "rejected" : "delivery_limit");
+    await withChannel(url, (channel) => channel.deleteQueue(dead));
+  });
+}

@@ -190,6 +190,8 @@ export async function startServer(config: LabServerConfig): Promise<LabServer> {
       await ended;
     },
   };
+  // It may loop before it says anything.
+  if (config.looping !== undefined) return server;
   const { value } = await lines.read();
   // A deadly request may wait already.
   if (value === READY || config.deadly !== undefined) return server;

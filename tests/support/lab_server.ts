@@ -38,6 +38,10 @@ export interface LabServerConfig {
   readonly deadly?: number;
   /** The requests up to this one block the event loop for `delay` ms, in place of waiting. */
   readonly blocking?: number;
+  /** The request that blocks the event loop for ever. */
+  readonly looping?: number;
+  /** In s; that of the library if absent. */
+  readonly heartbeat?: number;
 }
 
 /** What a server of the lab tells about itself. */
@@ -90,6 +94,7 @@ async function main(config: LabServerConfig): Promise<void> {
   let losses = 0;
   await using server = await RpcServer.connect(config.urls, {
     waitForBroker: 60_000,
+    ...(config.heartbeat === undefined ? {} : { heartbeat: config.heartbeat }),
     onEvent: (event) => {
       if (event.type === "disconnected") losses++;
       if (event.type === "handler_error") console.error(event);
@@ -101,6 +106,7 @@ async function main(config: LabServerConfig): Promise<void> {
     await server.serve(double(queue, options), async (n, { signal }) => {
       note("S", n);
       if (n === config.deadly) Deno.exit(1);
+      while (n === config.looping);
       if (n <= (config.blocking ?? -1)) block(config.delay);
       try {
         if (n > (config.blocking ?? -1) && config.delay > 0) await sleep(config.delay, signal);
