@@ -16,7 +16,8 @@ const COLUMNS = [
   "× best library",
 ];
 
-function markdown(rows: readonly (readonly string[])[]): string {
+/** A table whose first row is its head. */
+export function markdown(rows: readonly (readonly string[])[]): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? "").length)));
   const lines = rows.map((row) => {
     const cells = widths.map((width, column) => {

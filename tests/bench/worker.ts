@@ -8,6 +8,7 @@
 import { type Measured, Meter, type Usage, usage } from "./meter.ts";
 import { type Drive, type Load, WrongReply } from "./peer.ts";
 import { findPeer } from "./peers.ts";
+import type { ClientSaid, ServerSaid } from "./overload_worker.ts";
 import type { SoakSaid } from "./soak_worker.ts";
 
 interface Used<When extends string> {
@@ -23,6 +24,8 @@ export type Said =
   | Used<"usage">
   | { readonly type: "measured"; readonly measured: Measured }
   | SoakSaid
+  | ClientSaid
+  | ServerSaid
   | { readonly type: "heap"; readonly bytesPerCall: number }
   | { readonly type: "failed"; readonly wrongReply: boolean; readonly message: string };
 
