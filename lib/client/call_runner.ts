@@ -5,6 +5,7 @@ import { settlesWithin } from "../contract/deadline.ts";
 import { RpcError, withOutcome } from "../contract/errors.ts";
 import type { AnyProcedure } from "../contract/procedure.ts";
 import { fromByteString } from "../wire/byte_string.ts";
+import { isClockQuestion } from "../wire/clock_message.ts";
 import type { Delivery } from "../wire/message.ts";
 import { readStringHeaders } from "../wire/string_headers.ts";
 import type { ReadyCallOptions } from "./call_options.ts";
@@ -169,6 +170,10 @@ export class CallRunner {
     const { correlationId } = properties;
     const call = correlationId === undefined ? undefined : this.#pending.get(correlationId);
     if (call === undefined || call.answered) {
+      if (isClockQuestion(properties)) {
+        this.#cancels.tellClock(properties);
+        return;
+      }
       const id = correlationId === undefined ? undefined : fromByteString(correlationId);
       this.#listener.lateReply(id);
       return;

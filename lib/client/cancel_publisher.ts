@@ -1,7 +1,9 @@
 import { settlesWithin } from "../contract/deadline.ts";
 import type { Channel } from "../connection/channel.ts";
 import type { Connection } from "../connection/connection.ts";
+import { clockAnswer } from "../wire/clock_message.ts";
 import { cancelMessage } from "../wire/control_message.ts";
+import type { Properties, Publish } from "../wire/message.ts";
 import type { PendingCall } from "./pending_call.ts";
 
 /** How long no cancel is sent after the broker refused one because no server listens for cancels, in ms. */
@@ -9,7 +11,7 @@ const PAUSE_MS = 1_000;
 /** How long a close waits for cancels that were just asked for, in ms. */
 const CLOSE_TIMEOUT_MS = 100;
 
-/** Publishes cancels, for calls whose caller has stopped waiting; best effort. */
+/** Publishes control messages: cancels, for calls whose caller has stopped waiting, and answers of the clock; best effort. */
 export class CancelPublisher {
   readonly #connection: Connection;
   /** Calls whose cancel is sent when the broker reads again. */
@@ -25,7 +27,14 @@ export class CancelPublisher {
   cancel(call: PendingCall): void {
     if (call.attempts === 0) return;
     if (this.#connection.blocked !== undefined) this.#waiting.add(call);
-    else if (performance.now() >= this.#pausedUntil) this.#publish(call);
+    else if (performance.now() >= this.#pausedUntil) {
+      this.#publish(() => cancelMessage(call.procedure.queue, call.id, call.timeout));
+    }
+  }
+
+  /** Answers a server that asks for the time on this client's clock; a late answer would be of no use. */
+  tellClock(question: Properties): void {
+    if (this.#connection.blocked === undefined) this.#publish(() => clockAnswer(question, performance.now()));
   }
 
   /** Sends the cancels that waited for the end of an alarm. */
@@ -42,9 +51,10 @@ export class CancelPublisher {
     await settlesWithin(this.#channel.then((channel) => channel.close()), CLOSE_TIMEOUT_MS);
   }
 
-  #publish({ procedure, id, timeout }: PendingCall): void {
+  /** @param make Makes the message when the channel is open. */
+  #publish(make: () => Publish): void {
     const opening = this.#channel ??= this.#open();
-    opening.then((channel) => channel.publish(cancelMessage(procedure.queue, id, timeout)))
+    opening.then((channel) => channel.publish(make()))
       .catch(() => this.#forget(opening));
   }
 

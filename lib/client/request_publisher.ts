@@ -30,6 +30,9 @@ export interface RequestListener extends Omit<ReplyListener, "opened"> {
 
 const NONE = new Uint8Array();
 
+/** Whether requests have the time at which they were sent; tests of clients without a clock set it to false. */
+export const requestClock = { enabled: true };
+
 /** Writes the requests of one client, each as soon as that is possible, and consumes their replies. */
 export class RequestPublisher {
   readonly #connection: Connection;
@@ -178,8 +181,10 @@ export class RequestPublisher {
   #message(call: PendingCall, replyTo: string): Publish {
     const { procedure: { queue, method, request: { contentType } }, headers, id, messageId, body, deadline } = call;
     if (body.length > this.#maxSize) throw tooLarge(call, this.#maxSize);
-    const expiration = Math.max(1, Math.ceil(deadline - performance.now()));
-    return requestMessage({ queue, method, headers, id, messageId, replyTo, contentType, expiration, body });
+    const now = performance.now();
+    const expiration = Math.max(1, Math.ceil(deadline - now));
+    const sentAt = requestClock.enabled ? now : undefined;
+    return requestMessage({ queue, method, headers, id, messageId, replyTo, contentType, expiration, sentAt, body });
   }
 
   #written(call: PendingCall): void {

@@ -55,6 +55,7 @@ const LEVELS: Readonly<Record<Exclude<RpcEvent["type"], "called" | "handled">, L
   consumer_canceled: "warn",
   consumer_timeout: "warn",
   rejected_request: "warn",
+  overloaded: "warn",
   expired_request: "debug",
   returned_request: "warn",
   redelivered_request: "info",
@@ -218,6 +219,10 @@ function describeRequest(event: RequestEvent): Description {
     }
     case "rejected_request":
       return { message: `Rejected a request: ${event.reason}`, fields: { queue } };
+    case "overloaded": {
+      const requests = event.refused === 1 ? "a request" : `${event.refused} requests`;
+      return { message: `Overloaded, refused ${requests}: ${event.reason}`, fields: { queue } };
+    }
     case "expired_request":
       return { message: "The request expired before it was answered", fields: { queue, message_id: event.messageId } };
     case "returned_request": {

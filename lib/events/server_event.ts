@@ -22,6 +22,11 @@ export type ServerEvent =
   }
   /** A request without an accepted `reply_to`: it was rejected, without requeue. */
   | { readonly type: "rejected_request"; readonly queue: string; readonly reason: string }
+  /**
+   * Requests were refused with `resource_exhausted`, for the reason given, because they had too little time left: `refused`
+   * of them since this was last reported. Reported for the first one, and then every 10 s while there are more.
+   */
+  | { readonly type: "overloaded"; readonly queue: string; readonly refused: number; readonly reason: string }
   /** A request whose caller stopped waiting before it was started, or before it ended; it gets no reply. */
   | { readonly type: "expired_request"; readonly queue: string; readonly messageId: string | undefined }
   /** A request that may have expired while this process was stalled: requeued, so that the broker applies the expiration. */

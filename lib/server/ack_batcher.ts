@@ -24,6 +24,11 @@ export class AckBatcher {
     return this.#channel.closed || this.#whenIdle !== undefined;
   }
 
+  /** Whether the channel is closed, so that nothing can be acknowledged any more. */
+  get lost(): boolean {
+    return this.#channel.closed;
+  }
+
   /** How many deliveries are neither acknowledged nor rejected yet. */
   get unsettled(): number {
     return this.#unsettled;

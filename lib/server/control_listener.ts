@@ -1,5 +1,6 @@
 import { toRpcError } from "../connection/broker_error.ts";
 import type { Connection } from "../connection/connection.ts";
+import { type ClockAnswer, readClockAnswer } from "../wire/clock_message.ts";
 import {
   type Cancel,
   CONTROL_EXCHANGE,
@@ -13,6 +14,8 @@ import type { Delivery, Publish } from "../wire/message.ts";
 export interface ControlMessages {
   /** A caller cancels a call. */
   canceled(cancel: Cancel): void;
+  /** A client has told the time on its clock. */
+  clockTold(answer: ClockAnswer): void;
   /** Somebody asks for the server's figures; `publish` sends the answer. */
   asked(question: InfoQuestion, publish: (message: Publish) => void): void;
 }
@@ -28,6 +31,9 @@ export class ControlListener {
   #opening: Promise<void> | undefined;
   #bind: ((queue: string) => Promise<void>) | undefined;
   #unbind: ((queue: string) => Promise<void>) | undefined;
+  /** The name of its queue, bound under that name, once that was asked for. */
+  #address: string | undefined;
+  #own = "";
 
   /**
    * @param queues The queues that are served, to be bound again after a loss.
@@ -67,8 +73,23 @@ export class ControlListener {
       this.#messages.canceled(cancel);
       return;
     }
+    const answer = readClockAnswer(delivery);
+    if (answer !== undefined) {
+      this.#messages.clockTold(answer);
+      return;
+    }
     const question = readInfoQuestion(delivery);
     if (question !== undefined) this.#messages.asked(question, publish);
+  }
+
+  /** The routing key under which this server alone can be reached; undefined until it is bound, which this starts. */
+  get address(): string | undefined {
+    if (this.#address === undefined && this.#own !== "") {
+      const own = this.#own;
+      this.#own = "";
+      this.#bind?.(own).then(() => this.#address = own, () => {});
+    }
+    return this.#address;
   }
 
   async #open(): Promise<void> {
@@ -86,8 +107,12 @@ export class ControlListener {
         this.#unbind = (served) => channel.unbindQueue(queue, CONTROL_EXCHANGE, served);
         for (const served of this.#queues()) await bind(served);
         await channel.consume(queue, { noAck: true, exclusive: true });
+        this.#own = queue;
       },
-      lost: () => this.#bind = this.#unbind = undefined,
+      lost: () => {
+        this.#bind = this.#unbind = this.#address = undefined;
+        this.#own = "";
+      },
     });
   }
 }

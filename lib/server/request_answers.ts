@@ -18,6 +18,8 @@ export interface AnswerHost {
   readonly replies: ReplyPublisher;
   readonly directReplies: DirectReplyPublisher;
   readonly stalls: Pick<StallDetector<RunningRequest>, "seen">;
+  /** Its answer is ready: its handler has ended, or was not started. */
+  handled(running: RunningRequest, now: number): void;
   /** The request has ended; called once for each. */
   settle(running: RunningRequest, settlement: Settlement): void;
   /** Whether `handled` is to be emitted at the end of a request. */
@@ -56,6 +58,7 @@ export class RequestAnswers {
     const now = running.answeredAt = performance.now();
     if (running.executed) running.figures?.handled(now - running.startedAt, now);
     this.#host.stalls.seen(now, running);
+    this.#host.handled(running, now);
     const why = running.whyAborted;
     if (why === "canceled" || why === "deadline_exceeded" || running.endsAt <= now) {
       const code = why === "canceled" ? why : "deadline_exceeded";

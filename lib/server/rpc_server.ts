@@ -14,7 +14,9 @@ import { type ByteString, fromByteString, toByteString } from "../wire/byte_stri
 import type { Cancel } from "../wire/control_message.ts";
 import { isDangerous, isServerNamed } from "../wire/reply_address.ts";
 import { CancelRegistry } from "./cancel_registry.ts";
-import { Consumer, type ConsumerHost } from "./consumer.ts";
+import { CallerClocks } from "./caller_clocks.ts";
+import { Consumer } from "./consumer.ts";
+import type { ConsumerHost } from "./consumer_host.ts";
 import { ControlListener } from "./control_listener.ts";
 import { DirectReplyPublisher } from "./direct_reply_publisher.ts";
 import { type InfoHost, InfoResponder } from "./info_responder.ts";
@@ -67,6 +69,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
   readonly #status = new ServerStatusClock();
   readonly #id = crypto.randomUUID();
   readonly #startedAt = performance.now();
+  readonly #clocks: CallerClocks;
   #closing: Promise<void> | undefined;
   #closed = false;
 
@@ -84,11 +87,18 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     this.#listeners = listeners;
     this.#probe = new ReplyQueueProbe(connection);
     const info = new InfoResponder(this.#infoHost());
-    this.#control = new ControlListener(
-      connection,
-      () => this.#consumers.keys(),
-      { canceled: (cancel) => this.#cancel(cancel), asked: (question, publish) => info.answer(question, publish) },
-    );
+    const control = this.#control = new ControlListener(connection, () => this.#consumers.keys(), {
+      canceled: (cancel) => this.#cancel(cancel),
+      clockTold: (answer) => this.#clocks.answered(answer),
+      asked: (question, publish) => info.answer(question, publish),
+    });
+    this.#clocks = new CallerClocks({
+      replies,
+      directReplies,
+      get address() {
+        return control.address;
+      },
+    });
   }
 
   /**
@@ -193,8 +203,11 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     handlers: HandlersOf<What, Added>,
     options: ServeOptions = {},
   ): Promise<Serving> {
-    const { prefetch = 10 } = options;
+    const { prefetch = 10, loadShedding = true } = options;
     checkInteger(prefetch, "prefetch", "serve", 1, 65_535);
+    if (typeof loadShedding !== "boolean") {
+      throw new TypeError(`Cannot serve: 'loadShedding' must be true or false, got ${String(loadShedding)}`);
+    }
     const served = "methods" in what ? servedService(what, handlers) : servedProcedure(what, handlers);
     const { queue } = what;
     if (this.#closing !== undefined) {
@@ -204,7 +217,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
       const text = `Cannot serve "${queue}": this server already serves it; stop that first, or make both one service`;
       throw new RpcError("already_exists", text, { outcome: "not_executed" });
     }
-    const consumer = new Consumer(served, this.#host(queue));
+    const consumer = new Consumer(served, this.#host(queue), loadShedding);
     this.#consumers.set(queue, consumer);
     try {
       // Cancels first, because a cancel may arrive before its request.
@@ -301,6 +314,9 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
       interceptors: this.#options.interceptors ?? [],
       propagate: this.#options.propagate ?? [],
       stalls: this.#stalls,
+      waited: (meta, arrivedAt, arrivedAfter) => this.#clocks.waited(meta, arrivedAt, arrivedAfter),
+      knowsWaits: (client) => this.#clocks.isConfirmed(client),
+      askClock: (client) => this.#clocks.ask(client),
       callerAlive: (replyTo) => this.#probe.isAlive(replyTo),
       emit: (event) => listeners.emit(event),
       consumingChanged: () => this.#noteStatus(),

@@ -15,6 +15,29 @@ export function deadlineError(): RpcError {
   return new RpcError("deadline_exceeded", "The caller's deadline has passed");
 }
 
+/** What takes requests in, and is to know how they end. */
+export interface Intake {
+  /** Starts it, refuses it, or keeps it until a handler is free. */
+  arrived(running: RunningRequest): void;
+  /** The handler has ended. */
+  handled(running: RunningRequest): void;
+  /** The delivery was acknowledged, rejected or left. */
+  settled(running: RunningRequest): void;
+  /** Its signal was aborted. */
+  aborted(running: RunningRequest): void;
+}
+
+/** Where and when a request arrived; times are on the clock of `performance.now()`. */
+export interface Arrival {
+  readonly acks: AckBatcher;
+  readonly intake: Intake;
+  readonly arrivedAt: number;
+  /** Earlier than `arrivedAt` by the time that this process may have been stalled before it read the request. */
+  readonly arrivedAfter: number;
+  /** How long it had waited at least, in ms. */
+  readonly waited: number;
+}
+
 /** What a request's context needs from its server. */
 export interface ContextHost {
   /** The queue that is served. */
@@ -22,6 +45,8 @@ export interface ContextHost {
   /** The names of the headers that nested calls send too. */
   readonly propagate: readonly string[];
   callerAlive(replyTo: ByteString): Promise<boolean>;
+  /** Whether the waits of a caller's requests are known, and not only a lower bound of them. */
+  knowsWaits(replyTo: ByteString): boolean;
 }
 
 /** One request that is delivered and not answered yet. */
@@ -35,6 +60,12 @@ export class RunningRequest {
   deliveryTag: number;
   /** How often it was delivered before, by the count of the broker or of this server, whichever is larger. */
   earlierDeliveries: number;
+  /** What it was taken in by. */
+  readonly intake: Intake;
+  /** Whether it has one of the handlers that may run at once. */
+  holdsHandler = false;
+  /** How long it had waited at least when it arrived, in ms. */
+  readonly waited: number;
   /** When its caller stops waiting, at the latest, on the clock of `performance.now()`. */
   readonly endsAt: number;
   /** Earlier than `endsAt` by the time that this process may have been stalled before it read the request. */
@@ -56,7 +87,7 @@ export class RunningRequest {
   /** The error that it is answered with. */
   error: RpcError | undefined;
   /** When it arrived, on the clock of `performance.now()`. */
-  readonly arrivedAt: number = performance.now();
+  readonly arrivedAt: number;
   /** Where it is counted. */
   figures: MethodFigures | undefined;
   /** The method that it is for; absent for a procedure with a queue of its own. */
@@ -73,8 +104,7 @@ export class RunningRequest {
   constructor(
     delivery: Delivery,
     meta: RequestMeta,
-    acks: AckBatcher,
-    arrivedAfter: number,
+    { acks, intake, arrivedAt, arrivedAfter, waited }: Arrival,
     host: ContextHost,
   ) {
     this.delivery = delivery;
@@ -82,8 +112,12 @@ export class RunningRequest {
     this.acks = acks;
     this.deliveryTag = delivery.deliveryTag;
     this.earlierDeliveries = meta.deliveryCount ?? 0;
-    this.endsAt = this.arrivedAt + (meta.expiration ?? Infinity);
-    this.endsAtTheEarliest = arrivedAfter + (meta.expiration ?? Infinity);
+    this.intake = intake;
+    this.arrivedAt = arrivedAt;
+    this.waited = waited;
+    const { expiration = Infinity } = meta;
+    this.endsAt = arrivedAt - waited + expiration;
+    this.endsAtTheEarliest = Math.min(arrivedAfter, arrivedAt - waited) + expiration;
     this.#host = host;
   }
 
@@ -93,6 +127,16 @@ export class RunningRequest {
     this.acks = acks;
     this.deliveryTag = deliveryTag;
     this.earlierDeliveries = Math.max(deliveryCount, this.earlierDeliveries + 1);
+  }
+
+  /** How long its caller waits in all, in ms; absent for plain clients. */
+  get expiration(): number | undefined {
+    return this.meta.expiration;
+  }
+
+  /** Whether `waited` is about the true wait, and not only a lower bound of it. */
+  get known(): boolean {
+    return this.#host.knowsWaits(this.meta.replyTo);
   }
 
   /** Why it was aborted, if it was. */
@@ -168,6 +212,7 @@ export class RunningRequest {
     this.#aborted = reason;
     clearTimeout(this.#timer);
     this.#controller?.abort(reason);
+    this.intake.aborted(this);
   }
 
   /** Adds a listener for the code of its answer. */

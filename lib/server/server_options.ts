@@ -50,6 +50,14 @@ export interface ServeOptions {
    * @default {10}
    */
   readonly prefetch?: number;
+  /**
+   * Whether requests that have too little time left for their work are answered with `resource_exhausted` instead of
+   * being started, once requests wait so long that the servers are overloaded. Requests without an expiration are always
+   * started.
+   *
+   * @default {true}
+   */
+  readonly loadShedding?: boolean;
 }
 
 /** The handlers of a service: one function for each method, and no other. */

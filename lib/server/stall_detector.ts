@@ -41,8 +41,7 @@ export class StallDetector<Suspect = never> {
   }
 
   /** The earliest time at which what is read now may have arrived, on the clock of `performance.now()`. */
-  arrivedAfter(): number {
-    const now = performance.now();
+  arrivedAfter(now: number = performance.now()): number {
     if (now - this.#lastTick > LATE_MS) this.#tick();
     return now - this.#stallEnded < BACKLOG_MS ? this.#stallBegan : now;
   }

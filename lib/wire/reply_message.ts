@@ -1,5 +1,6 @@
 import { type ByteString, toByteString } from "./byte_string.ts";
 import type { HeaderList, Properties, Publish } from "./message.ts";
+import { CLOCK_QUESTION } from "./clock_message.ts";
 import { isDirect } from "./reply_address.ts";
 
 const ERROR_TYPE = "rpc.error";
@@ -12,12 +13,14 @@ export interface ReplyParts {
   readonly contentType: string;
   readonly isError: boolean;
   readonly headers: HeaderList | undefined;
+  /** Where the client is to send the time on its clock: this is a question for it, and no reply. */
+  readonly clockAddress?: ByteString;
   readonly body: Uint8Array;
 }
 
 /** The message of a reply. */
 export function replyMessage(parts: ReplyParts): Publish {
-  const { replyTo, correlationId, contentType, isError, headers, body } = parts;
+  const { replyTo, correlationId, contentType, isError, headers, clockAddress, body } = parts;
   return {
     exchange: "",
     routingKey: replyTo,
@@ -27,7 +30,8 @@ export function replyMessage(parts: ReplyParts): Publish {
       contentType: toByteString(contentType),
       deliveryMode: 1,
       correlationId,
-      type: isError ? ERROR_TYPE : undefined,
+      replyTo: clockAddress,
+      type: clockAddress !== undefined ? CLOCK_QUESTION : isError ? ERROR_TYPE : undefined,
       headers,
     },
     body,

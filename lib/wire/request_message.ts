@@ -1,6 +1,7 @@
 import { type ByteString, fromByteString, toByteString } from "./byte_string.ts";
 import { findHeader, hasHeader } from "./field_table.ts";
 import type { Delivery, HeaderList, Publish } from "./message.ts";
+import { readBrokerTime, readSentAt, readSentAtAlone, sentAtHeader } from "./sent_at.ts";
 
 /** The parts of a request. */
 export interface RequestParts {
@@ -16,12 +17,14 @@ export interface RequestParts {
   readonly contentType: string;
   /** How long the caller still waits, in ms. */
   readonly expiration: number;
+  /** The time on the client's clock, in ms; absent if it is not to be sent. */
+  readonly sentAt: number | undefined;
   readonly body: Uint8Array;
 }
 
 /** The message of a request. */
 export function requestMessage(parts: RequestParts): Publish {
-  const { queue, method, headers, id, messageId, replyTo, contentType, expiration, body } = parts;
+  const { queue, method, headers, id, messageId, replyTo, contentType, expiration, sentAt, body } = parts;
   return {
     exchange: "",
     routingKey: toByteString(queue),
@@ -34,10 +37,15 @@ export function requestMessage(parts: RequestParts): Publish {
       expiration: String(expiration),
       messageId,
       type: method,
-      headers,
+      headers: sentAt === undefined ? headers : withSentAt(headers, sentAt),
     },
     body,
   };
+}
+
+function withSentAt(headers: HeaderList | undefined, sentAt: number): HeaderList {
+  const header = sentAtHeader(sentAt);
+  return headers === undefined ? [header] : [header, ...headers];
 }
 
 /** What a server reads from the properties of a request. */
@@ -48,6 +56,10 @@ export interface RequestMeta {
   readonly messageId: ByteString | undefined;
   /** How long the caller still waited when the request reached the broker, in ms; absent for plain clients. */
   readonly expiration: number | undefined;
+  /** When it was sent, in ms on the caller's own clock; absent for plain clients. */
+  readonly sentAt: number | undefined;
+  /** When the broker got it, in ms on the broker's clock; absent unless that is enabled and `sentAt` is absent. */
+  readonly brokerTime: number | undefined;
   /** Whether it may have been delivered before. */
   readonly redelivered: boolean;
   /** How often it was delivered before; only quorum queues count. */
@@ -75,16 +87,21 @@ function earlierDeliveries(headers: Uint8Array): number | undefined {
 /** Reads a request's properties. */
 export function readRequest({ properties, redelivered }: Delivery): RequestMeta {
   const { expiration = "", headers, replyTo = "", correlationId, messageId } = properties;
+  const alone = headers === undefined ? NaN : readSentAtAlone(headers);
+  const others = Number.isNaN(alone) ? headers : undefined;
+  const sentAt = others === undefined ? alone : readSentAt(others) ?? NaN;
   return {
     replyTo,
     correlationId: correlationId === "" ? undefined : correlationId,
     messageId: messageId === "" ? undefined : messageId,
     // "0" means "deliver at once or drop"; it does not say how long the caller waits.
     expiration: /^[1-9]\d{0,14}$/.test(expiration) ? Number(expiration) : undefined,
+    sentAt: Number.isNaN(sentAt) ? undefined : sentAt,
+    brokerTime: others !== undefined && Number.isNaN(sentAt) ? readBrokerTime(others) : undefined,
     // For the broker, a request that returns through a dead-letter exchange is a first delivery.
-    redelivered: redelivered || (headers !== undefined && hasHeader(headers, "x-death")),
+    redelivered: redelivered || (others !== undefined && hasHeader(others, "x-death")),
     // On a first delivery, a count can only be the sender's.
-    deliveryCount: redelivered && headers !== undefined ? earlierDeliveries(headers) : undefined,
+    deliveryCount: redelivered && others !== undefined ? earlierDeliveries(others) : undefined,
   };
 }
 

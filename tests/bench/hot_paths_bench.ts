@@ -64,6 +64,7 @@ const request = {
   replyTo: "amq.gen-0123456789abcdefABCDEF",
   contentType: "text/plain",
   expiration: TIMEOUT,
+  sentAt: 123_456.7,
   body,
 };
 

@@ -36,19 +36,16 @@ export interface Case {
 export interface Shown {
   readonly name: string;
   readonly load: number;
-  /** Calls per second that the servers can answer, by the durations of their handlers alone. */
+  /** Calls per second that the servers could answer if they did nothing but run handlers, which took as long as they took. */
   readonly capacity: number;
-  /** Calls per second that they answered when there were always enough, and none expired. */
-  readonly measuredCapacity: number;
   /** Calls per second. */
   readonly offered: number;
   readonly answered: number;
   readonly refused: number;
   readonly late: number;
   readonly other: number;
-  /** The answered calls, as a part of both capacities. */
+  /** The answered calls, as a part of the capacity. */
   readonly goodput: number;
-  readonly goodputOfMeasured: number;
   /** The part of the servers' time that went into work that nobody waited for any more. */
   readonly wasted: number;
   /** The answered part of the calls that were made when the load had fallen for one deadline. */
@@ -73,8 +70,8 @@ function sum<T>(items: readonly T[], figure: (item: T) => number): number {
   return items.reduce((total, item) => total + figure(item), 0);
 }
 
-/** By the durations of the handlers alone: what a server does beside them takes time too. */
-function capacityOf({ methods, servers, prefetch }: Case): number {
+/** The capacity that is planned: handlers on a busy machine take longer. */
+function plannedCapacity({ methods, servers, prefetch }: Case): number {
   const spreads = Object.values(methods);
   const mean = sum(spreads, ([least, most]) => (least + most) / 2) / spreads.length;
   return sum(servers, (slowness) => prefetch * 1_000 / (mean * slowness));
@@ -137,6 +134,7 @@ class Stage implements AsyncDisposable {
     return {
       type: "calls",
       offered: sum(all, ({ offered }) => offered),
+      offeredAndAnswered: sum(all, ({ offeredAndAnswered }) => offeredAndAnswered),
       answered: sum(all, ({ answered }) => answered),
       refused: sum(all, ({ refused }) => refused),
       late: sum(all, ({ late }) => late),
@@ -151,28 +149,6 @@ class Stage implements AsyncDisposable {
       await server.tell("tell");
       return await server.hear("work");
     }));
-  }
-
-  /** Calls per second while there are always enough. */
-  async measureCapacity(): Promise<number> {
-    const [client] = this.clients;
-    await client?.tell(`many ${8 * this.#what.prefetch * this.#what.servers.length}`);
-    await sleep(1_000);
-    await this.calls();
-    const began = performance.now();
-    await sleep(2_000);
-    const { answered } = await this.calls();
-    const perSecond = answered / (performance.now() - began) * 1_000;
-    await client?.tell("many 0");
-    await this.#empty();
-    return perSecond;
-  }
-
-  async #empty(): Promise<void> {
-    for (;;) {
-      await sleep(500);
-      if ((await this.calls()).answered === 0) return;
-    }
   }
 
   /** Calls as plain clients do, without a deadline; tells how many were made and answered. */
@@ -205,11 +181,10 @@ export async function runCase(url: string, what: Case, seconds: number): Promise
   await using stage = new Stage(url, what);
   await stage.startServers();
   await stage.startClients();
-  const capacity = capacityOf(what);
-  const measuredCapacity = what.load > 1 ? await stage.measureCapacity() : NaN;
+  const planned = plannedCapacity(what);
   if (what.lateServers) await stage.stopServers();
   const plain = what.plainRate > 0 ? await stage.plain(what.plainRate) : undefined;
-  await stage.rate(what.load * capacity);
+  await stage.rate(what.load * planned);
   await sleep(WARM_UP);
   if (what.lateServers) await stage.startServers();
   await Promise.all([stage.calls(), stage.work()]);
@@ -218,7 +193,7 @@ export async function runCase(url: string, what: Case, seconds: number): Promise
   const [calls, work] = await Promise.all([stage.calls(), stage.work()]);
   const elapsed = (performance.now() - began) / 1_000;
 
-  await stage.rate(capacity / 4);
+  await stage.rate(planned / 4);
   await sleep(DEADLINE);
   await stage.calls();
   await sleep(2 * DEADLINE);
@@ -227,21 +202,22 @@ export async function runCase(url: string, what: Case, seconds: number): Promise
   await sleep(DEADLINE + 500);
   const back = await stage.calls();
   const plainCounts = plain?.counts();
-  const ended = back.answered + back.refused + back.late + back.other;
+  const capacity = sum(
+    work,
+    ({ finished, finishedMs }) => finished === 0 ? 0 : what.prefetch * 1_000 * finished / finishedMs,
+  );
   return {
     name: what.name,
     load: what.load,
     capacity,
-    measuredCapacity,
     offered: calls.offered / elapsed,
     answered: calls.answered / elapsed,
     refused: calls.refused / elapsed,
     late: calls.late / elapsed,
     other: calls.other / elapsed,
     goodput: calls.answered / elapsed / capacity,
-    goodputOfMeasured: calls.answered / elapsed / measuredCapacity,
     wasted: sum(work, ({ wastedMs }) => wastedMs) / 1_000 / elapsed / (what.prefetch * what.servers.length),
-    back: back.answered / ended,
+    back: back.offeredAndAnswered / back.offered,
     plain: plainCounts === undefined ? NaN : plainCounts.answered / plainCounts.made,
     byMethod: Object.fromEntries(Object.entries(calls.byMethod).map(([name, count]) => [name, count / elapsed])),
     lastError: calls.lastError || back.lastError,

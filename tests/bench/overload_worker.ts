@@ -44,6 +44,8 @@ export interface ClientPlan extends Place {
 export interface ClientSaid {
   readonly type: "calls";
   readonly offered: number;
+  /** Those of the offered calls that were answered by now. */
+  readonly offeredAndAnswered: number;
   readonly answered: number;
   readonly refused: number;
   readonly late: number;
@@ -57,10 +59,11 @@ export interface ClientSaid {
 /** What a server did between two lines on stdin. */
 export interface ServerSaid {
   readonly type: "work";
-  /** Handlers that ran to the end, and those that were aborted. */
+  /** Handlers that ran to the end, and how long all of them took, in ms. */
   readonly finished: number;
+  readonly finishedMs: number;
+  /** Those that were aborted. */
   readonly wasted: number;
-  /** How long the aborted ones had worked, in ms. */
   readonly wastedMs: number;
 }
 
@@ -103,7 +106,8 @@ async function* lines(): AsyncGenerator<string> {
 async function serve(plan: ServerPlan): Promise<void> {
   const { RpcServer } = await import("../../lib/rpc.ts");
   const server = await RpcServer.connect(plan.url, { onEvent: () => {} });
-  let work = { finished: 0, wasted: 0, wastedMs: 0 };
+  const nothing = { finished: 0, finishedMs: 0, wasted: 0, wastedMs: 0 };
+  let work = { ...nothing };
   const handlers = Object.entries(plan.methods).map(([name, [least, most]]) => {
     const handler = async (n: number, { signal }: RequestContext): Promise<number> => {
       const started = performance.now();
@@ -115,6 +119,7 @@ async function serve(plan: ServerPlan): Promise<void> {
         throw error;
       }
       work.finished++;
+      work.finishedMs += performance.now() - started;
       return n;
     };
     return [name, handler] as const;
@@ -123,13 +128,14 @@ async function serve(plan: ServerPlan): Promise<void> {
   say({ type: "ready" });
   for await (const _ of lines()) {
     say({ type: "work", ...work } satisfies ServerSaid);
-    work = { finished: 0, wasted: 0, wastedMs: 0 };
+    work = { ...nothing };
   }
 }
 
 /** The counts of a client since it was last asked. */
 class Tally {
   offered = 0;
+  offeredAndAnswered = 0;
   answered = 0;
   refused = 0;
   late = 0;
@@ -147,21 +153,23 @@ class Tally {
   }
 }
 
-/** On stdin, a number sets the rate in calls/s; `many N` keeps N calls open instead; `tell` says what was done. */
+/** On stdin, a number sets the rate in calls/s; `tell` says what was done. */
 async function call(plan: ClientPlan): Promise<void> {
   moveClock(plan);
   const { RpcClient } = await import("../../lib/rpc.ts");
+  if (!plan.clock) (await import("../../lib/client/request_publisher.ts")).requestClock.enabled = false;
   const client = await RpcClient.connect(plan.url, { onEvent: () => {} });
   const { methods } = await makeService(plan);
   const procedures = Object.entries(methods) as unknown as [string, Procedure<number, number, number, number>][];
   let tally = new Tally();
   let made = 0;
-  async function callOnce(timeout: number): Promise<void> {
+  async function callOnce(): Promise<void> {
     const [name, procedure] = procedures[made++ % procedures.length] as typeof procedures[number];
     const noted = tally;
     noted.offered++;
     try {
-      await client.call(procedure, 1, { timeout });
+      await client.call(procedure, 1, { timeout: plan.timeout });
+      noted.offeredAndAnswered++;
       // What is answered later belongs to the time in which it is answered.
       tally.answered++;
       tally.byMethod[name] = 1 + (tally.byMethod[name] ?? 0);
@@ -177,25 +185,17 @@ async function call(plan: ClientPlan): Promise<void> {
     const now = performance.now();
     if (rate === 0) due = now;
     while (rate > 0 && due <= now) {
-      callOnce(plan.timeout);
+      callOnce();
       due -= Math.log(1 - Math.random()) * 1000 / rate;
     }
   }, 2);
 
-  let width = 0;
-  async function lane(): Promise<void> {
-    while (width > 0) await callOnce(60_000);
-  }
   say({ type: "ready" });
   for await (const line of lines()) {
-    const many = /^many (\d+)$/.exec(line);
-    if (many !== null) {
-      width = Number(many[1]);
-      for (let n = 0; n < width; n++) lane();
-    } else if (line === "tell") {
-      const { offered, answered, refused, late, other, byMethod, lastError } = tally;
+    if (line === "tell") {
+      const said = tally;
       tally = new Tally();
-      say({ type: "calls", offered, answered, refused, late, other, byMethod, lastError } satisfies ClientSaid);
+      say({ type: "calls", ...said } satisfies ClientSaid);
     } else {
       rate = Number(line);
     }

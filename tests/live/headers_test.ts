@@ -13,8 +13,12 @@ function maths(queue: string, queueType: "classic" | "quorum") {
   return service({ queue, queueType, methods: { double } });
 }
 
-function bytesOf({ properties }: Delivery): number[] {
-  return Array.from(properties.headers ?? []);
+/** The headers, as bytes, after the first one: the time of sending, which each attempt has of its own. */
+function bytesOf({ properties: { headers = new Uint8Array() } }: Delivery): number[] {
+  const name = headers[0] ?? 0;
+  assertEquals(new TextDecoder().decode(headers.subarray(1, 1 + name)), "rpc-sent-at");
+  const value = headers[1 + name + 4] ?? 0;
+  return Array.from(headers.subarray(1 + name + 5 + value));
 }
 
 live("Headers are the same bytes in a request that is sent again, and in one that is redelivered", async ({

@@ -100,6 +100,11 @@ const EVENTS: { readonly [Type in keyof Types]: readonly [Types[Type], LogLevel,
     "warn",
     "Rejected a request: it has no reply_to queue=users",
   ],
+  overloaded: [
+    { type: "overloaded", queue: "users", refused: 3, reason: "of its 1000 ms, the request has 9 ms left" },
+    "warn",
+    "Overloaded, refused 3 requests: of its 1000 ms, the request has 9 ms left queue=users",
+  ],
   expired_request: [
     { type: "expired_request", ...request },
     "debug",

@@ -2,11 +2,11 @@ import { assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { AckBatcher } from "../../../lib/server/ack_batcher.ts";
 import { type Delivered, MAX_REMEMBERED, REMEMBER_MS, RequestMemory } from "../../../lib/server/request_memory.ts";
-import { RunningRequest } from "../../../lib/server/running_request.ts";
-import { readRequest } from "../../../lib/wire/request_message.ts";
+import type { RunningRequest } from "../../../lib/server/running_request.ts";
 import type { Properties } from "../../../lib/wire/message.ts";
 import { delivery } from "../../support/delivery.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
+import { runningRequest } from "../../support/running_request.ts";
 
 /** A channel that the test closes. */
 class FakeChannel {
@@ -20,11 +20,9 @@ function open(): { readonly channel: FakeChannel; readonly acks: AckBatcher } {
   return { channel, acks: new AckBatcher(channel) };
 }
 
-const HOST = { queue: "q", propagate: [], callerAlive: () => Promise.resolve(true) };
-
 function request(acks: AckBatcher, properties: Properties, body = ""): RunningRequest {
   const delivered = delivery({ properties, body: new TextEncoder().encode(body) });
-  return new RunningRequest(delivered, readRequest(delivered), acks, 0, HOST);
+  return runningRequest(delivered, { acks });
 }
 
 /** What the memory says of a redelivery of it. */

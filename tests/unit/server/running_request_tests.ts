@@ -4,11 +4,11 @@ import { MAX_TIMEOUT_MS } from "../../../lib/contract/deadline.ts";
 import { RpcError } from "../../../lib/contract/errors.ts";
 import { AckBatcher } from "../../../lib/server/ack_batcher.ts";
 import { HandlerContext } from "../../../lib/server/handler_context.ts";
-import { deadlineError, RunningRequest } from "../../../lib/server/running_request.ts";
-import { readRequest } from "../../../lib/wire/request_message.ts";
+import { deadlineError, type RunningRequest } from "../../../lib/server/running_request.ts";
 import { consoleErrors } from "../../support/console_errors.ts";
 import { delivery } from "../../support/delivery.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
+import { runningRequest } from "../../support/running_request.ts";
 import { entry, long } from "../../support/wire.ts";
 
 const ACKS = new AckBatcher({ closed: false, ack: () => {}, nack: () => {} });
@@ -20,19 +20,23 @@ interface Parts {
   readonly redelivered?: boolean;
   /** How long the process may have been stalled before it read the request, in ms. */
   readonly stalled?: number;
+  /** How long it had waited at least when it arrived, in ms. */
+  readonly waited?: number;
   readonly callerAlive?: (replyTo: string) => Promise<boolean>;
 }
 
 function request(parts: Parts = {}): RunningRequest {
-  const { expiration, headers = {}, propagate = [], redelivered = false, stalled = 0 } = parts;
+  const { expiration, headers = {}, propagate = [], redelivered = false, stalled = 0, waited = 0 } = parts;
   const table = Buffer.concat(Object.entries(headers).map(([name, value]) => entry(name, "S", long(value))));
   const message = delivery({
     redelivered,
     properties: { expiration, headers: table, replyTo: "replies", messageId: "some-id" },
   });
   const { callerAlive = () => Promise.resolve(true) } = parts;
-  const arrivedAfter = performance.now() - stalled;
-  return new RunningRequest(message, readRequest(message), ACKS, arrivedAfter, { queue: "q", propagate, callerAlive });
+  return runningRequest(message, { acks: ACKS, arrivedAfter: performance.now() - stalled, waited }, {
+    propagate,
+    callerAlive,
+  });
 }
 
 Deno.test("RunningRequest ends when its caller stops waiting, a stall earlier at the earliest", () => {

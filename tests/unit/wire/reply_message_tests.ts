@@ -20,6 +20,7 @@ Deno.test("replyMessage() of a result has no type, and echoes the bytes that cam
       contentType: "text/plain; \xc3\xbc",
       deliveryMode: 1,
       correlationId: "c\xff",
+      replyTo: undefined,
       type: undefined,
       headers: undefined,
     },

@@ -14,6 +14,7 @@ const PARTS = {
   replyTo: "amq.gen-ü",
   contentType: "text/plain; ü",
   expiration: 30_000,
+  sentAt: undefined,
   body: Uint8Array.of(1, 2),
 };
 
@@ -47,6 +48,8 @@ Deno.test("readRequest() reads a plain request", () => {
     correlationId: "c",
     messageId: undefined,
     expiration: undefined,
+    sentAt: undefined,
+    brokerTime: undefined,
     redelivered: false,
     deliveryCount: undefined,
   });

@@ -1,0 +1,170 @@
+import type { Refusal } from "./admission.ts";
+import type { Intake, RunningRequest } from "./running_request.ts";
+import { SurplusConsumer, type SurplusHost } from "./surplus_consumer.ts";
+
+/** What an intake needs from its consumer. */
+export interface IntakeHost extends SurplusHost {
+  /** Why a request must be refused; undefined if it may be started, now or after it has waited here. */
+  judge(running: RunningRequest, now: number, mayWait: boolean): Refusal | undefined;
+  /** Whether there was a sign of overload a moment ago. */
+  isPressed(): boolean;
+  run(running: RunningRequest): void;
+  refuse(running: RunningRequest, why: Refusal): void;
+  /** A request is the broker's again, because its channel is closed. */
+  drop(running: RunningRequest): void;
+  /** The channel of the second consumer was lost, with requests that were not acknowledged. */
+  surplusLost(): void;
+}
+
+/** How many refusals in a row open the second consumer. */
+const MANY = 2;
+/** How often it is checked whether the second consumer is still needed, in ms. */
+const CHECK_MS = 250;
+
+const SETTLED = Promise.resolve();
+
+/**
+ * Starts the requests of one channel. Normally each is started when it arrives. Under overload, when requests are
+ * refused, it has a second consumer, so that those with too little time are refused while the handlers are busy, and some
+ * with enough time wait here for the next handler. Without it, each refusal would cost a round trip to the broker, in
+ * which a server with a small prefetch has nothing to do.
+ */
+export class RequestIntake implements Intake {
+  readonly #host: IntakeHost;
+  readonly #prefetch: number;
+  /** Those with enough time, in order, that no handler is free for. */
+  readonly #waiting = new Set<RunningRequest>();
+  #busy = 0;
+  #refusals = 0;
+  #surplus: SurplusConsumer | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #pumping = false;
+  #closed = false;
+
+  /** @param prefetch How many handlers may run at once. */
+  constructor(prefetch: number, host: IntakeHost) {
+    this.#prefetch = prefetch;
+    this.#host = host;
+  }
+
+  /** Starts a request, refuses it, or keeps it until a handler is free. */
+  arrived(running: RunningRequest): void {
+    const mayWait = this.#surplus !== undefined && this.#busy >= this.#prefetch;
+    if (this.#waiting.size > 0) this.#refuseFirst();
+    if (running.whyAborted !== undefined) this.#host.run(running);
+    else if (this.#isRefused(running, running.arrivedAt, mayWait)) return;
+    else if (mayWait || this.#waiting.size > 0) this.#waiting.add(running);
+    else this.#start(running);
+  }
+
+  /** The handler of a request has ended, so another one may start. */
+  handled(running: RunningRequest): void {
+    if (!running.holdsHandler) return;
+    running.holdsHandler = false;
+    this.#busy--;
+    if (this.#waiting.size === 0 || this.#pumping) return;
+    this.#pumping = true;
+    // Not within the end of another request.
+    SETTLED.then(() => this.#pump());
+  }
+
+  /** A request was acknowledged, rejected or left. */
+  settled(running: RunningRequest): void {
+    this.#waiting.delete(running);
+    this.handled(running);
+  }
+
+  /** A request was aborted: if it has not started, it ends now. */
+  aborted(running: RunningRequest): void {
+    if (this.#waiting.delete(running)) this.#host.run(running);
+  }
+
+  /** Acknowledges finished requests at once. */
+  flush(): void {
+    this.#surplus?.flush();
+  }
+
+  /** Takes no more requests over the second consumer. */
+  async stop(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    await this.#surplus?.stop();
+  }
+
+  /** The queue is consumed over another channel, or not any more: keeps nothing, and has no second consumer. */
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    for (const running of this.#waiting) {
+      this.#waiting.delete(running);
+      if (running.acks.lost) this.#host.drop(running);
+      else this.#start(running);
+    }
+    const surplus = this.#surplus;
+    this.#surplus = undefined;
+    surplus?.close();
+  }
+
+  #start(running: RunningRequest): void {
+    running.holdsHandler = true;
+    this.#busy++;
+    this.#host.run(running);
+  }
+
+  #pump(): void {
+    this.#pumping = false;
+    while (this.#busy < this.#prefetch) {
+      const [first] = this.#waiting;
+      if (first === undefined) return;
+      this.#waiting.delete(first);
+      if (first.acks.lost) this.#host.drop(first);
+      else if (first.whyAborted !== undefined) this.#host.run(first);
+      else if (!this.#isRefused(first, performance.now(), false)) this.#start(first);
+    }
+  }
+
+  /** What has waited here for too long makes room for another one. */
+  #refuseFirst(): void {
+    const now = performance.now();
+    for (const first of this.#waiting) {
+      const why = this.#host.judge(first, now, false);
+      if (why === undefined) return;
+      this.#waiting.delete(first);
+      this.#host.refuse(first, why);
+    }
+  }
+
+  /** Gives back what waits here on a closed channel. */
+  #dropLost(): void {
+    for (const running of this.#waiting) {
+      if (!running.acks.lost) continue;
+      this.#waiting.delete(running);
+      this.#host.drop(running);
+    }
+  }
+
+  #isRefused(running: RunningRequest, now: number, mayWait: boolean): boolean {
+    const why = this.#host.judge(running, now, mayWait);
+    if (why === undefined) return false;
+    if (this.#surplus === undefined && ++this.#refusals >= MANY && !this.#closed) this.#open();
+    this.#host.refuse(running, why);
+    return true;
+  }
+
+  #open(): void {
+    const surplus = this.#surplus = new SurplusConsumer(this.#prefetch, this.#host, (lost) => {
+      clearInterval(this.#timer);
+      this.#refusals = 0;
+      if (this.#surplus !== surplus) return;
+      this.#surplus = undefined;
+      if (!lost) return;
+      this.#dropLost();
+      this.#host.surplusLost();
+    });
+    this.#timer = setInterval(() => {
+      if (!this.#host.isPressed()) surplus.stop();
+      surplus.closeIfIdle();
+    }, CHECK_MS);
+    this.#timer.unref();
+  }
+}

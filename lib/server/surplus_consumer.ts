@@ -1,0 +1,114 @@
+import type { Channel } from "../connection/channel.ts";
+import { settlesWithin } from "../contract/deadline.ts";
+import type { Delivery } from "../wire/message.ts";
+import { AckBatcher } from "./ack_batcher.ts";
+
+/** What a second consumer needs from its server. */
+export interface SurplusHost {
+  readonly queue: string;
+  /** Whether one of its procedures is at-most-once. */
+  readonly atMostOnce: boolean;
+  /** The arguments of the first consumer. */
+  consumeArguments(): Readonly<Record<string, unknown>> | undefined;
+  /** Opens a channel of its own, which a broker that allows no second consumer may close. */
+  openChannel(): Promise<Channel>;
+  deliver(delivery: Delivery, acks: AckBatcher): void;
+}
+
+/** How many requests it has at once, at least. */
+const MIN_PREFETCH = 4;
+/** Any consumer that has room comes first (https://www.rabbitmq.com/docs/consumer-priority). */
+const PRIORITY = -1;
+/** How long a consumer that is ended waits at most until the broker may send no more requests, in ms. */
+export const CANCEL_PATIENCE_MS = 250;
+
+/** How many requests the second consumer has at once, at the most, beside a first one with that prefetch. */
+export function surplusPrefetch(prefetch: number): number {
+  return Math.min(65_535, Math.max(MIN_PREFETCH, prefetch));
+}
+
+/**
+ * A second consumer of a queue, under overload: it gets only those requests that no server has room for.
+ */
+export class SurplusConsumer {
+  readonly #host: SurplusHost;
+  readonly #prefetch: number;
+  readonly #gone: (lost: boolean) => void;
+  #channel: Channel | undefined;
+  #acks: AckBatcher | undefined;
+  #consumerTag: string | undefined;
+  #stopping = false;
+  #over = false;
+
+  /** @param gone Called once, when its channel is closed, and whether requests were lost with it. */
+  constructor(prefetch: number, host: SurplusHost, gone: (lost: boolean) => void) {
+    this.#prefetch = surplusPrefetch(prefetch);
+    this.#host = host;
+    this.#gone = gone;
+    this.#open();
+  }
+
+  /** Acknowledges finished requests at once. */
+  flush(): void {
+    this.#acks?.flush();
+  }
+
+  /** Gets no more requests; those that it has got are finished. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    const { atMostOnce } = this.#host;
+    const channel = this.#channel;
+    const acks = this.#acks;
+    if (channel === undefined || acks === undefined || this.#consumerTag === undefined) return;
+    // Requests in transit would be redelivered, and at-most-once requests would then not run.
+    if (atMostOnce) await settlesWithin(acks.hold(this.#prefetch), CANCEL_PATIENCE_MS);
+    await channel.cancel(this.#consumerTag).catch(() => {});
+    this.#consumerTag = undefined;
+    acks.release();
+  }
+
+  /** Closes its channel, if it gets no more requests and all that it got are finished. */
+  closeIfIdle(): void {
+    if (!this.#stopping || this.#consumerTag !== undefined || this.#acks === undefined) return;
+    this.#acks.flush();
+    if (this.#acks.unsettled === 0) this.close();
+  }
+
+  /** Closes its channel: what is not settled goes back to the queue. */
+  close(): void {
+    this.#stopping = true;
+    this.#end();
+    this.#channel?.close().catch(() => {});
+  }
+
+  async #open(): Promise<void> {
+    try {
+      const channel = await this.#host.openChannel();
+      channel.onClosed(() => this.#end());
+      this.#channel = channel;
+      const acks = this.#acks = new AckBatcher(channel);
+      channel.listen({
+        delivered: (delivery) => this.#host.deliver(delivery, acks),
+        consumerCanceled: () => this.close(),
+      });
+      await channel.prefetch(this.#prefetch);
+      const consumerTag = await channel.consume(this.#host.queue, {
+        arguments: { ...this.#host.consumeArguments(), "x-priority": PRIORITY },
+      });
+      this.#consumerTag = consumerTag;
+      // It may have been stopped meanwhile, before there was a consumer to cancel.
+      if (!this.#stopping) return;
+      this.#stopping = false;
+      await this.stop();
+    } catch {
+      this.close();
+    }
+  }
+
+  #end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#gone((this.#acks?.unsettled ?? 0) > 0);
+  }
+}
