@@ -279,8 +279,9 @@ export class RequestRunner {
 
   #throw(running: RunningRequest, error: unknown): void {
     const outcome = outcomeOf(running);
-    // The error of a nested call is not an error that this handler has chosen for its caller.
-    if (!(error instanceof RpcError) || isCallError(error)) {
+    // The error of a nested call is not an error that this handler has chosen for its caller. But after an abort it is what
+    // every handler throws that passes its signal on, and nobody gets it.
+    if (!(error instanceof RpcError) || (isCallError(error) && running.whyAborted === undefined)) {
       this.#answers.finish(running, this.#answers.internal(running, error, outcome));
       return;
     }

@@ -334,7 +334,11 @@ live("A nested call inherits deadline, signal and the headers that are propagate
   const inner = `${queue}.inner`;
   await using _inner = { [Symbol.asyncDispose]: () => deleteQueue(url, inner) };
   await using client = await connectClient(url);
-  await using server = await RpcServer.connect(url, { propagate: ["tenant"] });
+  const events: string[] = [];
+  await using server = await RpcServer.connect(url, {
+    propagate: ["tenant"],
+    onEvent: ({ type }) => events.push(type),
+  });
   const abortedBy: unknown[] = [];
   const deadlines: { outer?: number; inner?: number }[] = [];
   await server.serve(maths(inner), {
@@ -369,6 +373,8 @@ live("A nested call inherits deadline, signal and the headers that are propagate
   assertEquals((await failure(api.half(4, { signal: abort.signal }))).code, "canceled");
   const [reason] = await waitFor("the inner handler's signal is aborted", () => abortedBy.length > 0 && abortedBy);
   assert(reason instanceof RpcError && reason.code === "canceled");
+  await waitFor("the outer handler has ended", () => server.pending === 0);
+  assertEquals(events.filter((type) => type === "handler_error"), []);
 });
 
 live("An error of a nested call reaches the outer caller as internal", async ({ url, queue }) => {
