@@ -30,6 +30,16 @@ export interface CallOptions {
    * @default {{}}
    */
   readonly headers?: Headers;
+  /**
+   * Servers get waiting requests with a higher priority first, from 0 to 255;
+   * the queue's highest counts in place of a higher one
+   * (https://www.rabbitmq.com/docs/priority). Quorum queues have 32 priorities,
+   * 0 to 31, from RabbitMQ 4.3 on, where 4 counts in place of none, and two from
+   * 4.0 on, 5 and higher before the others, which still get a share; classic
+   * queues have those up to the procedure's `maxPriority`. On other queues it
+   * has no effect: the event `priority_ignored` says so, once for each queue.
+   */
+  readonly priority?: number | undefined;
   /** Called with the headers of the reply, if it has any, before the call ends. What it throws is logged and ignored. */
   readonly onReplyHeaders?: (headers: Headers) => void;
   /**
@@ -47,6 +57,7 @@ export interface ReadyCallOptions {
   readonly signal: AbortSignal | undefined;
   readonly failFast: boolean;
   readonly headers: HeaderList | undefined;
+  readonly priority: number | undefined;
   readonly onReplyHeaders: ((headers: Headers) => void) | undefined;
   readonly parent: ParentContext | undefined;
   /** The call's identity over several attempts; that of the attempt if absent. */
@@ -60,18 +71,19 @@ export interface ReadyCallOptions {
  * @throws {TypeError | RangeError} If an option is not valid.
  */
 export function checkCallOptions(options: CallOptions, defaultTimeout: number): ReadyCallOptions {
-  const { timeout = defaultTimeout, signal, failFast = false, headers, onReplyHeaders, parent } = options;
+  const { timeout = defaultTimeout, signal, failFast = false, headers, priority, onReplyHeaders, parent } = options;
   checkInteger(timeout, "timeout", "call", 1, MAX_TIMEOUT_MS);
   if (signal !== undefined && !(signal instanceof AbortSignal)) {
     throw new TypeError("Cannot call: 'signal' must be an AbortSignal");
   }
   if (typeof failFast !== "boolean") throw new TypeError("Cannot call: 'failFast' must be true or false");
+  if (priority !== undefined) checkInteger(priority, "priority", "call", 0, 255);
   if (onReplyHeaders !== undefined && typeof onReplyHeaders !== "function") {
     throw new TypeError("Cannot call: 'onReplyHeaders' must be a function of the headers");
   }
   if (parent === undefined) {
     const list = headers === undefined ? undefined : checkHeaders(headers, "call");
-    return { timeout, signal, failFast, headers: list, onReplyHeaders, parent };
+    return { timeout, signal, failFast, headers: list, priority, onReplyHeaders, parent };
   }
   const left = parent.deadline === undefined ? Infinity : parent.deadline.getTime() - Date.now();
   return {
@@ -79,6 +91,7 @@ export function checkCallOptions(options: CallOptions, defaultTimeout: number): 
     signal: signal === undefined ? parent.signal : AbortSignal.any([signal, parent.signal]),
     failFast,
     headers: checkHeaders({ ...parent.propagated, ...headers }, "call"),
+    priority,
     onReplyHeaders,
     parent,
   };

@@ -12,6 +12,7 @@ export interface PendingCallOptions {
   readonly headers?: HeaderList | undefined;
   readonly onReplyHeaders?: ((headers: Headers) => void) | undefined;
   readonly messageId?: string | undefined;
+  readonly priority?: number | undefined;
 }
 
 /** One call that has not ended. */
@@ -31,6 +32,7 @@ export class PendingCall {
   readonly deadline: number;
   readonly signal: AbortSignal | undefined;
   readonly headers: HeaderList | undefined;
+  readonly priority: number | undefined;
   /** Called with the headers of the reply. */
   readonly onReplyHeaders: ((headers: Headers) => void) | undefined;
   /** How often the request was written to the socket. */
@@ -53,7 +55,7 @@ export class PendingCall {
     procedure: AnyProcedure,
     body: Uint8Array,
     timeout: number,
-    { signal, headers, onReplyHeaders, messageId }: PendingCallOptions,
+    { signal, headers, onReplyHeaders, messageId, priority }: PendingCallOptions,
   ) {
     this.number = ids.next();
     this.prefix = ids.prefixOf(procedure.queue);
@@ -64,6 +66,7 @@ export class PendingCall {
     this.deadline = performance.now() + timeout;
     this.signal = signal;
     this.headers = headers;
+    this.priority = priority;
     this.onReplyHeaders = onReplyHeaders;
     this.#messageId = messageId;
   }

@@ -179,12 +179,22 @@ export class RequestPublisher {
   }
 
   #message(call: PendingCall, replyTo: string): Publish {
-    const { procedure: { queue, method, request: { contentType } }, headers, id, messageId, body, deadline } = call;
+    const { procedure: { queue, method, request: { contentType } }, headers, id, messageId, body, priority } = call;
     if (body.length > this.#maxSize) throw tooLarge(call, this.#maxSize);
     const now = performance.now();
-    const expiration = Math.max(1, Math.ceil(deadline - now));
-    const sentAt = requestClock.enabled ? now : undefined;
-    return requestMessage({ queue, method, headers, id, messageId, replyTo, contentType, expiration, sentAt, body });
+    return requestMessage({
+      queue,
+      method,
+      headers,
+      id,
+      messageId,
+      replyTo,
+      contentType,
+      expiration: Math.max(1, Math.ceil(call.deadline - now)),
+      sentAt: requestClock.enabled ? now : undefined,
+      priority,
+      body,
+    });
   }
 
   #written(call: PendingCall): void {

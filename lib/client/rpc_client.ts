@@ -23,6 +23,7 @@ import { StateClock } from "../connection/connection_status.ts";
 import type { ClientEvent } from "../events/client_event.ts";
 import { logWarnings } from "../events/log_events.ts";
 import { encodeRequest } from "./encode_request.ts";
+import { IgnoredPriorities } from "./ignored_priorities.ts";
 import type { PendingCall } from "./pending_call.ts";
 import { ServerInquiry } from "./server_inquiry.ts";
 
@@ -99,6 +100,7 @@ export class RpcClient implements AsyncDisposable {
   readonly #options: RpcClientOptions;
   readonly #listeners: EventListeners<ClientEvent>;
   readonly #runner: CallRunner;
+  readonly #ignored: IgnoredPriorities;
   readonly #clock = new StateClock();
   #closing: Promise<void> | undefined;
   #closed = false;
@@ -107,6 +109,10 @@ export class RpcClient implements AsyncDisposable {
     this.#connection = connection;
     this.#options = options;
     this.#listeners = listeners;
+    this.#ignored = new IgnoredPriorities(
+      connection,
+      (queue, reason) => listeners.emit({ type: "priority_ignored", queue, reason }),
+    );
     this.#runner = new CallRunner(connection, {
       settled: (call, error) => this.#settled(call, error),
       lateReply: (correlationId) => listeners.emit({ type: "late_reply", correlationId }),
@@ -269,6 +275,7 @@ export class RpcClient implements AsyncDisposable {
       throw new RpcError("unavailable", `Cannot call "${queue}": the client is closed`, { outcome: "not_executed" });
     }
     if (options.timeout <= 0) throw parentExpired(queue);
+    if (options.priority !== undefined) this.#ignored.sent(procedure);
     return this.#runner.run(procedure, encodeRequest(procedure, request), options);
   }
 

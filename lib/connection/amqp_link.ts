@@ -16,9 +16,17 @@ function socketOf(model: ChannelModel): Duplex | undefined {
   return typeof stream?.destroy === "function" ? stream as Duplex : undefined;
 }
 
+/** The version of RabbitMQ, as the broker gives it. */
+function versionOf(model: ChannelModel): string | undefined {
+  const { serverProperties } = model.connection as unknown as { serverProperties?: Record<string, unknown> };
+  const { product, version } = serverProperties ?? {};
+  return product === "RabbitMQ" && typeof version === "string" ? version.slice(0, 32) : undefined;
+}
+
 /** One connection of amqplib. */
 export class AmqpLink implements Link {
   readonly host: Host;
+  readonly version: string | undefined;
   readonly #model: ChannelModel;
   readonly #transport: FrameTransport | undefined;
   readonly #socket: Duplex | undefined;
@@ -29,6 +37,7 @@ export class AmqpLink implements Link {
 
   private constructor(host: Host, model: ChannelModel, openTimeout: number) {
     this.host = host;
+    this.version = versionOf(model);
     this.#model = model;
     this.#socket = socketOf(model);
     this.#openTimeout = openTimeout;

@@ -88,6 +88,7 @@ export function toPublishOptions({ properties, mandatory }: Publish): Options.Pu
     expiration: textOf(properties.expiration),
     messageId: textOf(properties.messageId),
     type: textOf(properties.type),
+    priority: properties.priority,
     deliveryMode: properties.deliveryMode,
     mandatory,
     headers: headers === undefined || headers instanceof Uint8Array

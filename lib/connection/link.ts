@@ -19,6 +19,8 @@ export interface Link {
   readonly host: Host;
   /** Why the broker has stopped reading what is published; absent if it has not. */
   readonly blocked: string | undefined;
+  /** The version of RabbitMQ, such as `4.3.6`; absent if the broker is another one, or does not say. */
+  readonly version: string | undefined;
   /**
    * Checks that the link is not closed already: a close that arrives together with the end of the handshake is emitted
    * before there is a listener.

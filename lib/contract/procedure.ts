@@ -77,6 +77,15 @@ export interface QueueOptions {
    */
   readonly messageTtl?: number | undefined;
   /**
+   * The highest priority of requests in a classic or transient queue that the
+   * server declares, from 1 to 255, best 10 or less, because each takes CPU and
+   * memory (https://www.rabbitmq.com/docs/priority). Quorum queues have
+   * priorities of their own; see `CallOptions.priority`.
+   *
+   * @default {undefined} No priorities.
+   */
+  readonly maxPriority?: number | undefined;
+  /**
    * How long a request may be in progress before the broker takes it back, in
    * ms, from 1 to 4,294,967,295
    * (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout). From
@@ -111,6 +120,8 @@ export interface QueueSettings {
   readonly maxLength: number | undefined;
   /** How long a request may wait in a queue that the server declares, in ms. */
   readonly messageTtl: number | undefined;
+  /** The highest priority of requests in a classic or transient queue. */
+  readonly maxPriority: number | undefined;
   /** How long a request may be in progress before the broker takes it back, in ms. */
   readonly consumerTimeout: number | undefined;
   /** The exchange for requests that are rejected, have expired or have reached `maxDeliveries`. */
@@ -149,7 +160,7 @@ const UINT32_MAX = 4_294_967_295;
  * @param action What is being defined, as in "Cannot define procedure".
  */
 export function queueSettings(options: QueueOptions, action: string): QueueSettings {
-  const { queue, queueType = "quorum", maxLength, messageTtl, consumerTimeout } = options;
+  const { queue, queueType = "quorum", maxLength, messageTtl, maxPriority, consumerTimeout } = options;
   const { deadLetterExchange, deadLetterRoutingKey } = options;
   checkQueueName(queue, action);
   if (!QUEUE_TYPES.includes(queueType)) {
@@ -157,6 +168,12 @@ export function queueSettings(options: QueueOptions, action: string): QueueSetti
   }
   for (const [name, value] of Object.entries({ maxLength, messageTtl, consumerTimeout })) {
     if (value !== undefined) checkInteger(value, name, action, 1, UINT32_MAX);
+  }
+  if (maxPriority !== undefined) {
+    checkInteger(maxPriority, "maxPriority", action, 1, 255);
+    if (queueType === "quorum") {
+      throw new TypeError(`Cannot ${action}: 'maxPriority' needs the queueType classic or transient, got quorum`);
+    }
   }
   for (const [name, value] of Object.entries({ deadLetterExchange, deadLetterRoutingKey })) {
     if (value === undefined) continue;
@@ -170,7 +187,8 @@ export function queueSettings(options: QueueOptions, action: string): QueueSetti
   if (deadLetterRoutingKey !== undefined && deadLetterExchange === undefined) {
     throw new TypeError(`Cannot ${action}: 'deadLetterRoutingKey' needs 'deadLetterExchange'`);
   }
-  return { queue, queueType, maxLength, messageTtl, consumerTimeout, deadLetterExchange, deadLetterRoutingKey };
+  const limits = { maxLength, messageTtl, maxPriority, consumerTimeout };
+  return { queue, queueType, ...limits, deadLetterExchange, deadLetterRoutingKey };
 }
 
 function checkCodec(codec: unknown, name: string, action: string): void {

@@ -6,6 +6,8 @@ export type ClientEvent =
   | ConnectionEvent
   /** A reply came that no call waits for: it is late, a duplicate, or has an unknown correlation id. */
   | { readonly type: "late_reply"; readonly correlationId: string | undefined }
+  /** Calls to this queue have a priority, which has no effect, for the reason given; emitted once for each queue. */
+  | { readonly type: "priority_ignored"; readonly queue: string; readonly reason: string }
   /**
    * A call has ended, after `duration` ms and `attempts` writes of its request; `outcome` and `error` are absent if it
    * has a result.

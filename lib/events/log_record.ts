@@ -51,6 +51,7 @@ const LEVELS: Readonly<Record<Exclude<RpcEvent["type"], "called" | "handled">, L
   blocked: "warn",
   unblocked: "warn",
   late_reply: "debug",
+  priority_ignored: "warn",
   adopted_queue: "warn",
   consumer_canceled: "warn",
   consumer_timeout: "warn",
@@ -158,6 +159,8 @@ function describeCall(event: CallEvent): Description {
         : "The event loop stood still while a handler ran; it must not compute for so long without a pause";
       return { message, fields: { queue, method, message_id: messageId, duration_ms: tenths(duration) } };
     }
+    case "priority_ignored":
+      return { message: `The priority of calls has no effect: ${event.reason}`, fields: { queue: event.queue } };
     case "late_reply":
       return { message: "A reply came that no call waits for", fields: { correlation_id: event.correlationId } };
     case "called": {
@@ -199,7 +202,7 @@ function describeCall(event: CallEvent): Description {
 
 type RequestEvent = Exclude<
   CallEvent,
-  { readonly type: "loop_blocked" | "late_reply" | "called" | "handled" | "handler_error" }
+  { readonly type: "loop_blocked" | "late_reply" | "priority_ignored" | "called" | "handled" | "handler_error" }
 >;
 
 function describeRequest(event: RequestEvent): Description {

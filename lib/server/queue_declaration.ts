@@ -7,13 +7,15 @@ import { refusesConsumerTimeout } from "./consumer_timeout.ts";
 
 /** The arguments with which a server declares the queue of a procedure. */
 export function queueArguments(settings: Omit<QueueSettings, "queue">): Record<string, unknown> {
-  const { queueType, maxLength, messageTtl, consumerTimeout, deadLetterExchange, deadLetterRoutingKey } = settings;
+  const { queueType, maxLength, messageTtl, maxPriority, consumerTimeout } = settings;
+  const { deadLetterExchange, deadLetterRoutingKey } = settings;
   const named = {
     // Older tutorials declare a transient queue without arguments.
     "x-queue-type": queueType === "transient" ? undefined : queueType,
     "x-max-length": maxLength,
     "x-overflow": maxLength === undefined ? undefined : "reject-publish",
     "x-message-ttl": messageTtl,
+    "x-max-priority": maxPriority,
     "x-consumer-timeout": consumerTimeout,
     "x-dead-letter-exchange": deadLetterExchange,
     "x-dead-letter-routing-key": deadLetterRoutingKey,

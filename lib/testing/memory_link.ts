@@ -10,6 +10,7 @@ import { MemoryChannel } from "./memory_channel.ts";
 export class MemoryLink implements Link {
   readonly host: Host;
   readonly blocked = undefined;
+  readonly version = undefined;
   readonly #broker: MemoryBroker;
   readonly #listener: LinkListener;
   readonly #channels = new Set<MemoryChannel>();

@@ -19,12 +19,14 @@ export interface RequestParts {
   readonly expiration: number;
   /** The time on the client's clock, in ms; absent if it is not to be sent. */
   readonly sentAt: number | undefined;
+  /** 0 to 255. */
+  readonly priority: number | undefined;
   readonly body: Uint8Array;
 }
 
 /** The message of a request. */
 export function requestMessage(parts: RequestParts): Publish {
-  const { queue, method, headers, id, messageId, replyTo, contentType, expiration, sentAt, body } = parts;
+  const { queue, method, headers, id, messageId, replyTo, contentType, expiration, sentAt, priority, body } = parts;
   return {
     exchange: "",
     routingKey: toByteString(queue),
@@ -32,6 +34,7 @@ export function requestMessage(parts: RequestParts): Publish {
     properties: {
       contentType: toByteString(contentType),
       deliveryMode: 1,
+      priority,
       correlationId: id,
       replyTo: toByteString(replyTo),
       expiration: String(expiration),

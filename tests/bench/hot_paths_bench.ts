@@ -65,6 +65,7 @@ const request = {
   contentType: "text/plain",
   expiration: TIMEOUT,
   sentAt: 123_456.7,
+  priority: undefined,
   body,
 };
 

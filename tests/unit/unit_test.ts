@@ -13,6 +13,7 @@ import "./client/call_once_tests.ts";
 import "./client/call_options_tests.ts";
 import "./client/called_queues_tests.ts";
 import "./client/encode_request_tests.ts";
+import "./client/ignored_priorities_tests.ts";
 import "./client/pending_call_tests.ts";
 import "./client/pending_calls_tests.ts";
 import "./client/read_reply_tests.ts";

@@ -12,6 +12,7 @@ Deno.test("checkCallOptions() fills in what is absent", () => {
     signal: undefined,
     failFast: false,
     headers: undefined,
+    priority: undefined,
     onReplyHeaders: undefined,
     parent: undefined,
   });

@@ -88,6 +88,11 @@ const EVENTS: { readonly [Type in keyof Types]: readonly [Types[Type], LogLevel,
     "warn",
     "The queue was deleted, or its consumer ended; declaring it again queue=users",
   ],
+  priority_ignored: [
+    { type: "priority_ignored", queue: "users", reason: "its queueType is classic, and it has no maxPriority" },
+    "warn",
+    "The priority of calls has no effect: its queueType is classic, and it has no maxPriority queue=users",
+  ],
   consumer_timeout: [
     { type: "consumer_timeout", ...request, method: "find", duration: 1_800_049 },
     "warn",

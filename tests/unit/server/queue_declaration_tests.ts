@@ -15,6 +15,12 @@ Deno.test("queueArguments() of a transient queue are none, as old tutorials decl
   assertEquals(queueArguments(procedure({ ...BASE, queueType: "transient" })), {});
 });
 
+Deno.test("queueArguments() has the highest priority and the consumer timeout", () => {
+  const settings = { queueType: "classic", maxPriority: 9, consumerTimeout: 5_000 } as const;
+  const args = queueArguments(procedure({ ...BASE, ...settings }));
+  assertEquals(args, { "x-queue-type": "classic", "x-max-priority": 9, "x-consumer-timeout": 5_000 });
+});
+
 Deno.test("queueArguments() has every limit that is set, the empty exchange too, and refuses what is too much", () => {
   const limits = { maxLength: 7, messageTtl: 60_000, deadLetterExchange: "", deadLetterRoutingKey: "dead" };
   assertEquals(queueArguments(procedure({ ...BASE, ...limits })), {

@@ -15,6 +15,7 @@ const PARTS = {
   contentType: "text/plain; ü",
   expiration: 30_000,
   sentAt: undefined,
+  priority: undefined,
   body: Uint8Array.of(1, 2),
 };
 
@@ -26,6 +27,7 @@ Deno.test("requestMessage() has the properties of the wire protocol, as bytes", 
     properties: {
       contentType: "text/plain; \xc3\xbc",
       deliveryMode: 1,
+      priority: undefined,
       correlationId: "some-id",
       replyTo: "amq.gen-\xc3\xbc",
       expiration: "30000",
@@ -35,6 +37,10 @@ Deno.test("requestMessage() has the properties of the wire protocol, as bytes", 
     },
     body: PARTS.body,
   });
+});
+
+Deno.test("requestMessage() has the priority of the call", () => {
+  for (const priority of [0, 255]) assertEquals(requestMessage({ ...PARTS, priority }).properties.priority, priority);
 });
 
 /** What a server reads of a request. */
