@@ -307,6 +307,7 @@ export class RpcClient implements AsyncDisposable {
       signal: options.signal,
       deadline: new Date(Date.now() + options.timeout),
       messageId,
+      correlationId: undefined,
       broker: this.#connection.broker,
       parent: options.parent,
       context: undefined,

@@ -20,6 +20,8 @@ export interface InterceptedCall {
   readonly deadline: Date | undefined;
   /** The call's identity, the same in every retry; on the server, absent for clients that send none. */
   readonly messageId: string | undefined;
+  /** The correlation id of the request; on the server only, absent for clients that send none. */
+  readonly correlationId: string | undefined;
   /** The `host:port` of the broker, as its URL names it; absent while there is no connection. */
   readonly broker: string | undefined;
   /** The option `parent` of the call: the context of the request whose handler makes it; on the client only. */

@@ -4,6 +4,7 @@ import { anyEnabled, compose, type InterceptedCall, type Interceptor, type Next 
 import type { AnyProcedure } from "../contract/procedure.ts";
 import type { RequestContext } from "../contract/request_context.ts";
 import { decodeDetails } from "../contract/typed_error.ts";
+import { fromByteString } from "../wire/byte_string.ts";
 import { checkContentEncoding } from "../wire/content_encoding.ts";
 import type { HeaderList } from "../wire/message.ts";
 import { HandlerContext } from "./handler_context.ts";
@@ -237,7 +238,7 @@ export class RequestRunner {
 
   #intercept(intercepted: Next, running: RunningRequest, request: unknown): Promise<unknown> {
     const { queue, method } = this.#procedure;
-    const { headers, signal, deadline, messageId, arrivedAt } = running;
+    const { headers, signal, deadline, messageId, arrivedAt, meta: { correlationId } } = running;
     const context = new HandlerContext(running);
     const call: RunningCall = {
       side: "server",
@@ -248,6 +249,7 @@ export class RequestRunner {
       signal,
       deadline,
       messageId,
+      correlationId: correlationId === undefined ? undefined : fromByteString(correlationId),
       broker: this.#host.broker,
       parent: undefined,
       context: context as RequestContext,

@@ -37,9 +37,10 @@ export function brokerAttributes({ broker }: InterceptedCall): Attributes {
 }
 
 /** The attributes of the request's message; these conventions are still in development. */
-export function messageAttributes({ queue, messageId }: InterceptedCall): Attributes {
+export function messageAttributes({ queue, messageId, correlationId }: InterceptedCall): Attributes {
   const attributes: Attributes = { "messaging.system": "rabbitmq", "messaging.destination.name": queue };
   if (messageId !== undefined) attributes["messaging.message.id"] = messageId;
+  if (correlationId !== undefined) attributes["messaging.message.conversation_id"] = correlationId;
   return attributes;
 }
 

@@ -18,6 +18,7 @@ const CALL: InterceptedCall = {
   signal: undefined,
   deadline: undefined,
   messageId: undefined,
+  correlationId: undefined,
   broker: undefined,
   parent: undefined,
   context: undefined,

@@ -20,6 +20,7 @@ const CALL: InterceptedCall = {
   signal: undefined,
   deadline: undefined,
   messageId: "m-1",
+  correlationId: undefined,
   broker: "localhost:5672",
   parent: undefined,
   context: undefined,
@@ -39,10 +40,14 @@ Deno.test("server.address and server.port are those of the broker, also of an IP
   assertEquals(brokerAttributes({ ...CALL, broker: undefined }), {});
 });
 
-Deno.test("The message's attributes are without an id for clients that send none", () => {
+Deno.test("The message's attributes are without ids for clients that send none", () => {
   const attributes = { "messaging.system": "rabbitmq", "messaging.destination.name": "users" };
   assertEquals(messageAttributes(CALL), { ...attributes, "messaging.message.id": "m-1" });
   assertEquals(messageAttributes({ ...CALL, messageId: undefined }), attributes);
+  assertEquals(messageAttributes({ ...CALL, messageId: undefined, correlationId: "c-1" }), {
+    ...attributes,
+    "messaging.message.conversation_id": "c-1",
+  });
 });
 
 Deno.test("On a client every code but ok is an error, on a server only those for which it is to blame", () => {
