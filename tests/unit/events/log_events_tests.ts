@@ -255,11 +255,15 @@ Deno.test("logEvents() shows the stack of a handler's error: below the line for 
   assertEquals([message, stack], ["Handler threw Error: broken", frames.join("\n")]);
 });
 
-Deno.test("logEvents() bounds a stack that has no end", () => {
-  const broken = new Error("broken");
-  broken.stack = `Error: broken${"\n    at nowhere".repeat(1_000_000)}`;
-  assertLess(lines({}, { ...EVENTS.handler_error[0], error: broken }).join("").length, 1_000);
-});
+for (const frames of [10_000, 1_000_000]) {
+  Deno.test(`logEvents() shows some of the ${frames} frames that a stack has`, () => {
+    const broken = new Error("broken");
+    broken.stack = `Error: broken${"\n    at nowhere".repeat(frames)}`;
+    const [line = ""] = lines({}, { ...EVENTS.handler_error[0], error: broken });
+    assertStringIncludes(line, "at nowhere");
+    assertLess(line.length, 1_000);
+  });
+}
 
 Deno.test("logEvents() quotes a value that could pass for more fields", () => {
   const event = { type: "caller_left", queue: "users", messageId: 'x code=ok "' } as const;
