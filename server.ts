@@ -13,6 +13,7 @@ import {
 import { CONNECT_FLAGS, CONNECT_HELP, connectFlags } from "./lib/cli/connect_flags.ts";
 import { parseHealthAddress, serveHealth } from "./lib/cli/health.ts";
 import { fib, fibonacci } from "./lib/tutorial/fib.ts";
+import { printable } from "./lib/contract/printable.ts";
 import { VERSION } from "./lib/contract/version.ts";
 import { procedure, type QueueType, RpcError, RpcServer } from "./lib/rpc.ts";
 import { telemetry } from "./lib/telemetry.ts";
@@ -29,7 +30,7 @@ Usage: deno task server [flags]
   --reply-to PATTERN  also answer to queues whose names match this regular expression; callers can make the server
                       publish to them. Queues named by the broker, and exclusive ones, need no permission
   --delay TIME        make each answer take that long, such as 500ms, 5s or 2m
-  --health [HOST:]PORT  answer /livez and /readyz over HTTP, for this computer alone unless HOST says otherwise:
+  --health ADDRESS    answer /livez and /readyz over HTTP: at a PORT, for this computer alone, or at HOST:PORT, such as
                       0.0.0.0:8080 in a container
 ${CONNECT_HELP}
   --help, --version
@@ -119,7 +120,7 @@ async function main(): Promise<number> {
   } catch (error) {
     await server.close();
     if (!(error instanceof RpcError)) throw error;
-    console.error(error.message);
+    console.error(printable(error.message));
     return EXIT.failed;
   }
   console.log(" [x] Awaiting RPC requests");

@@ -3,6 +3,7 @@ import config from "../../deno.json" with { type: "json" };
 import { RpcError } from "../contract/errors.ts";
 import { DEFAULT_URL } from "../connection/broker_url.ts";
 import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
+import { printable } from "../contract/printable.ts";
 
 /** Exit codes of the two scripts. */
 export const EXIT = { ok: 0, failed: 1, usage: 2, noBroker: 3, interrupted: 130 } as const;
@@ -118,7 +119,7 @@ function brokerHint(error: RpcError, url: string): string {
 /** Prints why there is no connection, and what to do; returns the exit code. */
 export function reportNoBroker(error: unknown, url: string): number {
   if (!(error instanceof RpcError)) throw error;
-  console.error(`${error.message}${brokerHint(error, url)}`);
+  console.error(`${printable(error.message)}${brokerHint(error, url)}`);
   return EXIT.noBroker;
 }
 
