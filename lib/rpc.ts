@@ -53,6 +53,7 @@ export type { CallOptions } from "./client/call_options.ts";
 export { RpcServer } from "./server/rpc_server.ts";
 export type { Handlers, HandlersOf, RpcServerOptions, ServeOptions, Serving } from "./server/server_options.ts";
 export type { Handler } from "./server/request_runner.ts";
+export { WorkerPool, type WorkerPoolOptions } from "./server/worker_pool.ts";
 export type { ConnectionEvent } from "./events/connection_event.ts";
 export type { ClientEvent } from "./events/client_event.ts";
 export type { ServerEvent } from "./events/server_event.ts";

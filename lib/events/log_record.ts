@@ -61,6 +61,7 @@ const LEVELS: Readonly<Record<Exclude<RpcEvent["type"], "called" | "handled">, L
   returned_request: "warn",
   redelivered_request: "info",
   loop_blocked: "warn",
+  worker_lost: "warn",
   canceled_request: "debug",
   handler_error: "error",
   caller_left: "info",
@@ -237,6 +238,8 @@ function describeRequest(event: RequestEvent): Description {
       const message = `The request was delivered again; it ${state}, and is not run again`;
       return { message, fields: { queue, message_id: event.messageId } };
     }
+    case "worker_lost":
+      return { message: `Lost a worker: ${event.error.message}`, fields: { queue } };
     case "canceled_request":
       return { message: "The caller canceled the request", fields: { queue, message_id: event.messageId } };
     case "caller_left":

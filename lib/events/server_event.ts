@@ -55,6 +55,8 @@ export type ServerEvent =
     readonly method: string | undefined;
     readonly messageId: string | undefined;
   }
+  /** A process that runs the handlers of a module has ended by itself, or cannot be started again; it is replaced. */
+  | { readonly type: "worker_lost"; readonly queue: string; readonly error: Error }
   /**
    * A request has ended with `code`; it was answered `duration` ms after it arrived, without its handler if not
    * `executed`; `error` is what its caller got, if it got one.

@@ -11,6 +11,7 @@ import { HandlerContext } from "./handler_context.ts";
 import { type AnswerHost, RequestAnswers } from "./request_answers.ts";
 import { deadlineError, type RunningRequest } from "./running_request.ts";
 import { BACKLOG_MS } from "./stall_detector.ts";
+import { WorkerEndedError } from "./worker_ended_error.ts";
 
 /**
  * Runs one request and returns its result, or a promise of it.
@@ -280,7 +281,7 @@ export class RequestRunner {
   }
 
   #throw(running: RunningRequest, error: unknown): void {
-    const outcome = outcomeOf(running);
+    const outcome = error instanceof WorkerEndedError ? "unknown" : outcomeOf(running);
     // The error of a nested call is not an error that this handler has chosen for its caller. But after an abort it is what
     // every handler throws that passes its signal on, and nobody gets it.
     if (!(error instanceof RpcError) || (isCallError(error) && running.whyAborted === undefined)) {

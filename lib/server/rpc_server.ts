@@ -9,10 +9,8 @@ import type { AnyProcedure } from "../contract/procedure.ts";
 import type { Methods, Service } from "../contract/service.ts";
 import { VERSION } from "../contract/version.ts";
 import type { ServerFigures } from "../contract/server_info.ts";
-import { checkInteger } from "../contract/validate.ts";
-import { type ByteString, fromByteString, toByteString } from "../wire/byte_string.ts";
+import { fromByteString, toByteString } from "../wire/byte_string.ts";
 import type { Cancel } from "../wire/control_message.ts";
-import { isDangerous, isServerNamed } from "../wire/reply_address.ts";
 import { CancelRegistry } from "./cancel_registry.ts";
 import { CallerClocks } from "./caller_clocks.ts";
 import { Consumer } from "./consumer.ts";
@@ -22,14 +20,18 @@ import { DirectReplyPublisher } from "./direct_reply_publisher.ts";
 import { type InfoHost, InfoResponder } from "./info_responder.ts";
 import { ReplyPublisher } from "./reply_publisher.ts";
 import { ReplyQueueProbe } from "./reply_queue_probe.ts";
-import { servedProcedure, servedService } from "./served.ts";
-import { logFault, logWarnings } from "../events/log_events.ts";
+import { ReplyToPolicy } from "./reply_to_policy.ts";
+import { type Served, servedProcedure, servedService } from "./served.ts";
+import { servedByWorkers } from "./served_module.ts";
+import { type ServeSettings, serveSettings } from "./serve_settings.ts";
+import { logWarnings } from "../events/log_events.ts";
 import type { ServerEvent } from "../events/server_event.ts";
 import type { HandlersOf, RpcServerOptions, ServeOptions, Serving } from "./server_options.ts";
 import { exit, INTERRUPTED, nextSignal } from "./signals.ts";
 import { type ServerStatus, ServerStatusClock } from "./server_status.ts";
 import type { RunningRequest } from "./running_request.ts";
 import { StallDetector } from "./stall_detector.ts";
+import { WorkerPool } from "./worker_pool.ts";
 
 /** The longest version of a service, in UTF-16 code units. */
 const MAX_VERSION = 64;
@@ -62,9 +64,11 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
   readonly #replies: ReplyPublisher;
   readonly #directReplies: DirectReplyPublisher;
   readonly #probe: ReplyQueueProbe;
+  readonly #replyTo: ReplyToPolicy;
   readonly #control: ControlListener;
   readonly #stalls = new StallDetector<RunningRequest>((duration, suspect) => this.#loopBlocked(duration, suspect));
   readonly #consumers = new Map<string, Consumer>();
+  readonly #pools = new Set<WorkerPool>();
   readonly #canceled = new CancelRegistry();
   readonly #status = new ServerStatusClock();
   readonly #id = crypto.randomUUID();
@@ -86,6 +90,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     this.#options = options;
     this.#listeners = listeners;
     this.#probe = new ReplyQueueProbe(connection);
+    this.#replyTo = new ReplyToPolicy(options.replyTo, this.#probe);
     const info = new InfoResponder(this.#infoHost());
     const control = this.#control = new ControlListener(connection, () => this.#consumers.keys(), {
       canceled: (cancel) => this.#cancel(cancel),
@@ -189,8 +194,9 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
    *
    * @param what The procedure or service; an existing queue is used as it is.
    * @param handlers The handler of the procedure, which takes the request and its context and returns the result; for a
-   *   service, an object with a handler for each method, and no other.
-   * @param options How many requests are in progress at once.
+   *   service, an object with a handler for each method, and no other. Or the URL of a module that calls
+   *   `workerHandlers`, such as `import.meta.resolve("./heavy.ts")`: its handlers run in processes of their own.
+   * @param options How many requests are in progress at once, and how many processes there are.
    * @returns The serving, when requests are being consumed.
    * @throws {RpcError} `permission_denied` if the queue is exclusive to another
    *   connection or the user may not use it, `already_exists` if this server
@@ -200,16 +206,35 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
    */
   async serve<What extends AnyProcedure | Service<Methods>>(
     what: What,
-    handlers: HandlersOf<What, Added>,
+    handlers: HandlersOf<What, Added> | string | URL,
     options: ServeOptions = {},
   ): Promise<Serving> {
-    const { prefetch = 10, loadShedding = true } = options;
-    checkInteger(prefetch, "prefetch", "serve", 1, 65_535);
-    if (typeof loadShedding !== "boolean") {
-      throw new TypeError(`Cannot serve: 'loadShedding' must be true or false, got ${String(loadShedding)}`);
+    const settings = serveSettings(handlers, options);
+    if (settings.module === undefined) {
+      const served = "methods" in what ? servedService(what, handlers) : servedProcedure(what, handlers);
+      return await this.#consume(served, settings);
     }
-    const served = "methods" in what ? servedService(what, handlers) : servedProcedure(what, handlers);
     const { queue } = what;
+    this.#assertFree(queue);
+    const onLost = (error: Error): void => this.#listeners.emit({ type: "worker_lost", queue, error });
+    const pool = await WorkerPool.start(settings.module, { workers: settings.workers, onLost });
+    this.#pools.add(pool);
+    const end = async (): Promise<void> => {
+      this.#pools.delete(pool);
+      await pool.close();
+    };
+    try {
+      const serving = await this.#consume(servedByWorkers(what, pool), settings);
+      const stop = (): Promise<void> => serving.stop().then(end);
+      return { stop, [Symbol.asyncDispose]: stop };
+    } catch (error) {
+      await end();
+      throw error;
+    }
+  }
+
+  /** @throws {RpcError} If the server is closed, or already serves the queue. */
+  #assertFree(queue: string): void {
     if (this.#closing !== undefined) {
       throw new RpcError("unavailable", `Cannot serve "${queue}": the server is closed`);
     }
@@ -217,6 +242,11 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
       const text = `Cannot serve "${queue}": this server already serves it; stop that first, or make both one service`;
       throw new RpcError("already_exists", text, { outcome: "not_executed" });
     }
+  }
+
+  async #consume(served: Served, { prefetch, loadShedding }: ServeSettings): Promise<Serving> {
+    const { queue } = served.queue;
+    this.#assertFree(queue);
     const consumer = new Consumer(served, this.#host(queue), loadShedding);
     this.#consumers.set(queue, consumer);
     try {
@@ -282,7 +312,8 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     // Acks finished requests before the channels close, so that they are not requeued.
     for (const consumer of consumers) consumer.flush();
     this.#stalls.stop();
-    await Promise.all([this.#connection.close(), this.#directReplies.close()]);
+    const pools = Array.from(this.#pools, (pool) => pool.close());
+    await Promise.all([this.#connection.close(), this.#directReplies.close(), ...pools]);
     this.#closed = true;
     this.#noteStatus();
   }
@@ -309,7 +340,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
       },
       replies: this.#replies,
       directReplies: this.#directReplies,
-      acceptsReplyTo: (name) => this.#acceptsReplyTo(name),
+      acceptsReplyTo: (name) => this.#replyTo.accepts(name),
       isCanceled: (queue, id) => this.#canceled.has(toByteString(queue), id),
       interceptors: this.#options.interceptors ?? [],
       propagate: this.#options.propagate ?? [],
@@ -329,7 +360,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
       get blocked() {
         return connection.blocked !== undefined;
       },
-      acceptsReplyTo: (name) => this.#acceptsReplyTo(name),
+      acceptsReplyTo: (name) => this.#replyTo.accepts(name),
       figures: (queue) => this.#figures(queue),
       sendDirect: (answer) => {
         const deadline = performance.now() + INFO_PATIENCE_MS;
@@ -357,25 +388,6 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     if (this.pending !== 1) return undefined;
     for (const consumer of this.#consumers.values()) for (const running of consumer.running) return running;
     return undefined;
-  }
-
-  #acceptsReplyTo(name: ByteString): boolean | Promise<boolean | undefined> {
-    if (isServerNamed(name)) return true;
-    if (isDangerous(name)) return false;
-    return this.#isAllowed(fromByteString(name)) || this.#probe.isExclusive(name);
-  }
-
-  /** What the option throws is logged and ignored, so that it cannot close a channel. */
-  #isAllowed(name: string): boolean {
-    try {
-      const allowed: unknown = this.#options.replyTo?.(name);
-      // A promise is no answer; it must not end the process either.
-      if (allowed instanceof Promise) allowed.catch(() => {});
-      return allowed === true;
-    } catch (error) {
-      logFault("The replyTo option threw:", error);
-      return false;
-    }
   }
 
   #cancel(cancel: Cancel): void {

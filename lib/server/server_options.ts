@@ -47,6 +47,9 @@ export interface ServeOptions {
    * How many requests are in progress at once, from 1 to 65,535; each is
    * started when it arrives, none waits in the server's memory.
    *
+   * With `workers`, as many as there are workers by default; more wait in this
+   * process for a worker that is free.
+   *
    * @default {10}
    */
   readonly prefetch?: number;
@@ -58,6 +61,13 @@ export interface ServeOptions {
    * @default {true}
    */
   readonly loadShedding?: boolean;
+  /**
+   * How many processes run the handlers of a module, from 1 to 1,000; only for
+   * `serve` with the URL of a module.
+   *
+   * @default {the number of processors}
+   */
+  readonly workers?: number;
 }
 
 /** The handlers of a service: one function for each method, and no other. */

@@ -1,5 +1,5 @@
 /**
- * Imports between the wings of `lib/` go one way: scripts, cli, telemetry, tutorial -> rpc | testing -> client | server
+ * Imports between the wings of `lib/` go one way: scripts, cli, telemetry, tutorial -> rpc | testing | worker -> client | server
  * -> connection -> wire, events -> contract.
  *
  * @module
@@ -17,6 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   connection: ["contract", "wire", "events", "connection"],
   client: ["contract", "wire", "events", "connection", "client"],
   server: ["contract", "wire", "events", "connection", "server"],
+  worker: ["contract", "server", "worker"],
   testing: ["contract", "wire", "connection", "client", "server", "testing"],
   rpc: ["contract", "events", "connection", "client", "server"],
   telemetry: ["contract", "rpc", "telemetry"],
@@ -32,7 +33,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   events: [],
   connection: ["amqplib", "node:buffer", "node:diagnostics_channel", "node:os", "node:process", "node:stream"],
   client: [],
-  server: ["node:process"],
+  server: ["node:child_process", "node:process"],
+  worker: ["node:process"],
   testing: ["node:async_hooks", "node:buffer", "node:timers"],
   rpc: [],
   telemetry: ["@opentelemetry/api"],

@@ -131,6 +131,11 @@ const EVENTS: { readonly [Type in keyof Types]: readonly [Types[Type], LogLevel,
     "The event loop stood still while a handler ran; it must not compute for so long without a pause queue=users " +
     "method=find message_id=call-1 duration_ms=734.3",
   ],
+  worker_lost: [
+    { type: "worker_lost", queue: "users", error: new Error("The worker process exited with code 1") },
+    "warn",
+    "Lost a worker: The worker process exited with code 1 queue=users",
+  ],
   canceled_request: [
     { type: "canceled_request", ...request },
     "debug",
