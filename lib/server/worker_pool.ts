@@ -16,6 +16,9 @@ export interface WorkerPoolOptions {
   readonly onLost?: (reason: Error) => void;
 }
 
+/** How many processes a pool may have. */
+export const MAX_WORKERS = 1_000;
+
 /** The wait before a process is started again that did not start. */
 const RESTART = { min: 100, max: 5_000 };
 
@@ -82,7 +85,7 @@ export class WorkerPool implements AsyncDisposable {
    */
   static async start(module: string | URL, options: WorkerPoolOptions = {}): Promise<WorkerPool> {
     const { workers = navigator.hardwareConcurrency, onLost = () => {} } = options;
-    checkInteger(workers, "workers", "start workers", 1, 1_000);
+    checkInteger(workers, "workers", "start workers", 1, MAX_WORKERS);
     if (!URL.canParse(module)) {
       throw new TypeError(
         `Cannot start workers: 'module' must be a URL such as import.meta.resolve("./heavy.ts"), got "${module}"`,

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import v8 from "node:v8";
 import { settlesWithin } from "../contract/deadline.ts";
 import { RpcError } from "../contract/errors.ts";
 import type { RequestContext } from "../contract/request_context.ts";
@@ -27,6 +28,7 @@ export class WorkerProcess {
   readonly #ended = Promise.withResolvers<Error>();
   #run: Run | undefined;
   #killTimer: ReturnType<typeof setTimeout> | undefined;
+  #started = false;
   #over = false;
   #killed = false;
 
@@ -43,8 +45,11 @@ export class WorkerProcess {
     } catch (error) {
       throw notPermitted(error);
     }
-    this.#child.on("message", (message) => this.#received(message as FromWorker));
-    this.#child.on("error", (error) => this.#end(notPermitted(error)));
+    this.#child.on("message", (message) => this.#received(v8.deserialize(message as Uint8Array)));
+    this.#child.on("error", (error) => {
+      this.kill();
+      this.#end(notPermitted(error));
+    });
     this.#child.on("exit", (code, signal) => {
       const how = signal === null ? `exited with code ${code}` : `was ended by ${signal}`;
       this.#end(new WorkerEndedError(`The worker process ${how}`));
@@ -66,9 +71,9 @@ export class WorkerProcess {
     return this.#ended.promise;
   }
 
-  /** Whether it runs a request, or has ended. */
+  /** Whether it is starting, runs a request, or has ended. */
   get busy(): boolean {
-    return this.#over || this.#run !== undefined;
+    return !this.#started || this.#over || this.#run !== undefined;
   }
 
   /**
@@ -114,7 +119,9 @@ export class WorkerProcess {
 
   /** @throws {TypeError} If the message cannot be cloned. */
   #send(message: ToWorker): void {
-    if (this.#child.connected) this.#child.send(message);
+    // Serialized here: if a value cannot be cloned, `send` would write a part of it, and break the channel (Deno 2.9).
+    const bytes = v8.serialize(message);
+    if (this.#child.connected) this.#child.send(bytes);
   }
 
   #abort(reason: unknown): void {
@@ -124,6 +131,7 @@ export class WorkerProcess {
 
   #received(message: FromWorker): void {
     if (message.type === "ready") {
+      this.#started = true;
       this.#ready.resolve(message.methods);
       return;
     }

@@ -1,4 +1,5 @@
 import process from "node:process";
+import v8 from "node:v8";
 import type { AnyProcedure } from "../contract/procedure.ts";
 import type { Methods, Service } from "../contract/service.ts";
 import {
@@ -64,7 +65,7 @@ class Worker {
 
   start(): void {
     const handlers = this.#handlers;
-    process.on("message", (message: ToWorker) => this.#received(message));
+    process.on("message", (message: Uint8Array) => this.#received(v8.deserialize(message)));
     process.on("disconnect", () => process.exit(0));
     // Ctrl-C reaches this process too, but the server decides when it ends.
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {});
@@ -73,7 +74,7 @@ class Worker {
   }
 
   #send(message: FromWorker): void {
-    process.send?.(message);
+    process.send?.(v8.serialize(message));
   }
 
   #received(message: ToWorker): void {
