@@ -67,6 +67,27 @@ live(
   },
 );
 
+live("The log of server and client can be read on a terminal, between what they print", { run: true }, async (use) => {
+  const { url, queue } = use;
+  await withChannel(url, (channel) => channel.assertQueue(queue, { durable: true }));
+  const flags = `--queue ${queue} --log text --log-level debug`;
+  const server = task(`server ${flags} --queue-type classic`);
+  const command = `${server} & ${task(`client ${flags} --timeout 30s 30`)}; code=$?; kill $!; wait; exit $code`;
+  await using both = startOnTerminal(command, { AMQP_URL: url });
+  const { code, stdout } = await both.ended();
+  const lines = await linesOnScreen(stdout);
+  assertArrayIncludes(lines, [" [x] Awaiting RPC requests", " [.] fib(30)", " [.] Got 832040"], stdout);
+  const [answered = "", called = ""] = ["Request answered", "Call answered"].map((text) => {
+    return lines.find((line) => line.includes(text)) ?? "";
+  });
+  assertMatch(answered, /^\S+Z DEBUG Request answered queue=\S+ message_id=\S+ code=ok duration_ms=[\d.]+$/);
+  assertMatch(called, /^\S+Z DEBUG Call answered queue=\S+ message_id=\S+ code=ok attempts=1 duration_ms=[\d.]+$/);
+  assertEquals(/message_id=\S+/.exec(answered)?.[0], /message_id=\S+/.exec(called)?.[0]);
+  // No colours: the same lines go into files.
+  assertEquals(stdout.split("\n").filter((line) => / (DEBUG|INFO) /.test(line) && line.includes("\x1b")), []);
+  assertEquals(code, 0, stdout);
+});
+
 Deno.test("Deno's download bar is off in every task", () => {
   for (const [name, { command }] of Object.entries(config.tasks)) {
     assertMatch(command, /(^|\|\| )deno run --quiet [^|&;]*$/, `The task ${name} runs Deno without --quiet`);
