@@ -90,31 +90,34 @@ export async function findScripts(root = ""): Promise<string | undefined> {
  * @throws {Error} If RabbitMQ is missing and was not installed; the message has the commands for other systems.
  */
 export async function ensureRabbitMQ(signal?: AbortSignal): Promise<void> {
-  if (await findScripts(defaultRoot()) === undefined && !await installPackage("rabbitmq-server", signal)) {
+  if (await findScripts(defaultRoot()) === undefined && !await installPackages(["rabbitmq-server"], signal)) {
     throw new SetupError(HOW_TO_INSTALL);
   }
 }
 
 /**
- * Installs a package where this is root on Debian or Ubuntu; on a terminal it asks first.
+ * Installs packages where this is root on Debian or Ubuntu; on a terminal it asks first.
  *
- * @returns Whether it is installed now; false where that is up to the user.
+ * @returns Whether they are installed now; false where that is up to the user.
  * @throws {Error} If `apt-get` fails; the message has what it said.
  * @throws The signal's reason, if it is aborted.
  */
-export async function installPackage(name: string, signal?: AbortSignal): Promise<boolean> {
+export async function installPackages(names: readonly string[], signal?: AbortSignal): Promise<boolean> {
   const debian = await isFile("/etc/debian_version") && await which("apt-get") !== undefined;
   if (!debian || Deno.uid() !== 0) return false;
-  if (Deno.stdin.isTerminal() && !confirm(`'${name}' is needed. Install it with apt-get?`)) return false;
-  console.error(`Installing '${name}' with apt-get`);
-  let result = await aptGet(signal, "install", "-y", "--no-install-recommends", name);
+  const quoted = names.map((name) => `'${name}'`).join(", ");
+  const verb = names.length === 1 ? "is" : "are";
+  const question = `${quoted} ${verb} needed. Install ${names.length === 1 ? "it" : "them"} with apt-get?`;
+  if (Deno.stdin.isTerminal() && !confirm(question)) return false;
+  console.error(`Installing ${quoted} with apt-get`);
+  let result = await aptGet(signal, "install", "-y", "--no-install-recommends", ...names);
   if (!result.success) {
     // Containers come without package lists, or with old ones.
     await aptGet(signal, "update");
-    result = await aptGet(signal, "install", "-y", "--no-install-recommends", name);
+    result = await aptGet(signal, "install", "-y", "--no-install-recommends", ...names);
   }
   if (result.success) return true;
-  throw new SetupError(`Cannot install '${name}': apt-get said\n${new TextDecoder().decode(result.stderr)}`);
+  throw new SetupError(`Cannot install ${quoted}: apt-get said\n${new TextDecoder().decode(result.stderr)}`);
 }
 
 async function aptGet(signal: AbortSignal | undefined, ...args: string[]): Promise<Deno.CommandOutput> {

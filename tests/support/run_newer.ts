@@ -5,7 +5,7 @@
  * @module
  */
 
-import { installPackage, runScript, SetupError } from "./install.ts";
+import { installPackages, runScript, SetupError } from "./install.ts";
 
 /** How a RabbitMQ is packaged by Debian. */
 interface Packaged {
@@ -43,7 +43,7 @@ async function makeRoot(suite: string): Promise<string> {
   const cache = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME") ?? "/tmp"}/.cache`;
   const root = `${cache}/rabbitmq-rpc/${suite}`;
   if (await exists(`${root}/.ready`)) return root;
-  if (!await installPackage("debootstrap")) {
+  if (!await installPackages(["debootstrap"])) {
     throw new SetupError(`Cannot set up the newer RabbitMQ: that needs root on Debian, with its package debootstrap`);
   }
   console.error(`Installing Debian ${suite} with RabbitMQ in ${root}`);

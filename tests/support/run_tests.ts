@@ -5,7 +5,7 @@
  */
 
 import { Broker, interruption } from "./broker.ts";
-import { ensureRabbitMQ, installPackage, runScript } from "./install.ts";
+import { ensureRabbitMQ, installPackages, runScript } from "./install.ts";
 import { THOROUGH } from "./runs.ts";
 
 /** The long tests, which have a task of their own. */
@@ -36,7 +36,7 @@ async function ensurePeer(): Promise<void> {
     // No Python either.
   }
   try {
-    await installPackage(PEER);
+    await installPackages([PEER]);
   } catch (error) {
     console.error(error instanceof Error ? error.message : error);
   }
