@@ -10,11 +10,11 @@ async function queueTypeAt(url: string): Promise<"transient" | "quorum"> {
   return await isAtLeast(url, "4.3") ? "quorum" : "transient";
 }
 
-/** Starts the plain server. */
-async function startPlain(python: string, url: string, queue: string): Promise<Script> {
+/** Starts the plain server, whose replies have these headers. */
+async function startPlain(python: string, url: string, queue: string, ...headers: string[]): Promise<Script> {
   const queueType = await queueTypeAt(url);
   const args = queueType === "quorum" ? [queueType] : [];
-  const plain = start([python, PIKA_PEER, "server", queue, ...args], { AMQP_URL: url });
+  const plain = start([python, PIKA_PEER, "server", queue, ...args, ...headers], { AMQP_URL: url });
   await plain.printed(" [x] Awaiting RPC requests");
   return plain;
 }
@@ -99,8 +99,7 @@ interop("A Python server reads the headers of our client, which gets those of th
   queue,
   python,
 }) => {
-  await using server = start([python, PIKA_PEER, "server", queue, "took=1 ms", "served-by=pika"], { AMQP_URL: url });
-  await server.printed(" [x] Awaiting RPC requests");
+  await using server = await startPlain(python, url, queue, "took=1 ms", "served-by=pika");
   await using client = await RpcClient.connect(url);
   const got: unknown[] = [];
   const onReplyHeaders = (headers: unknown): void => void got.push(headers);
