@@ -7,6 +7,8 @@ import {
   parseDuration,
   reportNoBroker,
   runScript,
+  URL_FLAGS,
+  URL_HELP,
   UsageError,
 } from "./lib/cli/command_line.ts";
 import { CONNECT_FLAGS, CONNECT_HELP, connectFlags } from "./lib/cli/connect_flags.ts";
@@ -20,7 +22,7 @@ const HELP = `Call fib over RabbitMQ, as in RabbitMQ's tutorial six
 Usage: deno task client [flags] N [N ...]
 
   N                   which Fibonacci number, 0 to 100000; several are called at once
-  --url URL           the broker; default AMQP_URL, else amqp://guest:guest@localhost:5672
+${URL_HELP}
   --queue NAME        the queue of the server; default ${fibonacci.queue}
   --timeout TIME      how long a call may take, such as 500ms, 5s (default) or 2m
   --fail-fast         fail at once if no server consumes the queue
@@ -39,7 +41,7 @@ const OUTCOMES: Readonly<Record<RpcOutcome, string>> = {
 };
 
 function args(): Args {
-  return parseCommandLine(Deno.args, ["url", "queue", "timeout", ...CONNECT_FLAGS], ["fail-fast", "json"]);
+  return parseCommandLine(Deno.args, [...URL_FLAGS, "queue", "timeout", ...CONNECT_FLAGS], ["fail-fast", "json"]);
 }
 
 function parseN(text: string): number {
@@ -82,7 +84,7 @@ async function main(): Promise<number> {
   const numbers = operands.map(parseN);
   const timeout = parseDuration(values["timeout"] ?? "5s", "timeout");
   const called = asUsage(() => procedure({ ...fibonacci, queue: values["queue"] ?? fibonacci.queue }));
-  const url = brokerUrl(values["url"]);
+  const url = brokerUrl(given);
   const flags = connectFlags(given);
   const json = switches.has("json");
 

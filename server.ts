@@ -8,6 +8,8 @@ import {
   reportNoBroker,
   runScript,
   untilSignal,
+  URL_FLAGS,
+  URL_HELP,
   UsageError,
 } from "./lib/cli/command_line.ts";
 import { CONNECT_FLAGS, CONNECT_HELP, connectFlags } from "./lib/cli/connect_flags.ts";
@@ -22,7 +24,7 @@ const HELP = `Serve fib over RabbitMQ, as in RabbitMQ's tutorial six
 
 Usage: deno task server [flags]
 
-  --url URL           the broker; default AMQP_URL, else amqp://guest:guest@localhost:5672
+${URL_HELP}
   --queue NAME        the queue to serve; default ${fibonacci.queue}
   --queue-type TYPE   how to declare the queue if it does not exist: quorum (default), classic
                       (durable), or transient, which servers of older tutorials want
@@ -51,7 +53,7 @@ function sleep(ms: number, signal: AbortSignal): Promise<void> {
 
 function args(): Args {
   return parseCommandLine(Deno.args, [
-    "url",
+    ...URL_FLAGS,
     "queue",
     "queue-type",
     "prefetch",
@@ -92,7 +94,7 @@ async function main(): Promise<number> {
   const delay = values["delay"] === undefined ? 0 : parseDuration(values["delay"], "delay");
   const pattern = values["reply-to"] === undefined ? undefined : parsePattern(values["reply-to"]);
   const served = asUsage(() => procedure({ ...fibonacci, queue, queueType }));
-  const url = brokerUrl(values["url"]);
+  const url = brokerUrl(given);
   const flags = connectFlags(given);
   const health = values["health"] === undefined ? undefined : parseHealthAddress(values["health"]);
 

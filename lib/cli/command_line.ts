@@ -1,7 +1,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import config from "../../deno.json" with { type: "json" };
 import { RpcError } from "../contract/errors.ts";
-import { DEFAULT_URL } from "../connection/broker_url.ts";
+import { defaultUrl, parseHosts } from "../connection/broker_url.ts";
 import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
 import { printable } from "../contract/printable.ts";
 
@@ -91,18 +91,49 @@ export function asUsage<T>(check: () => T): T {
   }
 }
 
+/** The flags that name a broker; each takes a value. */
+export const URL_FLAGS = ["url", "url-file"] as const;
+
+/** How the help describes them. */
+export const URL_HELP = `  --url URL           the broker; default AMQP_URL, else amqp://guest:guest@localhost:5672
+  --url-file FILE     read the URL from a file, since others can see a command line and the password in it`;
+
+/** @throws {UsageError} If the file cannot be read. */
+function readUrl(file: string): string {
+  try {
+    return Deno.readTextFileSync(file).trim();
+  } catch (error) {
+    const hint = error instanceof Deno.errors.NotCapable ? `; allow it with --allow-read=${file}` : "";
+    throw new UsageError(`Cannot read the file of --url-file "${file}"${hint}: ${(error as Error).message}`);
+  }
+}
+
 /**
- * The broker's URL: that of the flag, else of the environment, else the default.
+ * The broker's URL: that of the flags, else of the environment, else the default.
  *
  * @throws {UsageError} If it is not an AMQP URL; the message says where it comes from, without its password.
  */
-export function brokerUrl(flag: string | undefined): string {
-  const url = flag ?? (Deno.env.get("AMQP_URL") || DEFAULT_URL);
+export function brokerUrl({ values }: Args): string {
+  const { url: flag, "url-file": file } = values;
+  if (flag !== undefined && file !== undefined) throw new UsageError("Give --url or --url-file, not both");
+  const url = flag ?? (file === undefined ? asUsage(defaultUrl) : readUrl(file));
   const { protocol, host } = URL.canParse(url) ? new URL(url) : { protocol: "", host: "" };
-  if (/^amqps?:$/.test(protocol) && host !== "") return url;
-  const found = protocol === "" ? "its value is not a URL" : `got ${protocol}//${host}`;
+  if (/^amqps?:$/.test(protocol) && host !== "") {
+    asUsage(() => parseHosts(url));
+    return url;
+  }
+  const found = /^[\w.-]+(:\d+)?$/.test(url)
+    ? `did you mean amqp://${url}?`
+    : protocol === ""
+    ? "its value is not a URL"
+    : `got ${protocol}//${host}`;
+  const source = flag !== undefined
+    ? "value for --url"
+    : file !== undefined
+    ? `URL in the file "${file}"`
+    : "AMQP_URL in the environment";
   throw new UsageError(
-    `Invalid ${flag === undefined ? "AMQP_URL in the environment" : "value for --url"}: ` +
+    `Invalid ${source}: ` +
       `want amqp://user:password@host:5672/vhost, or amqps:// for TLS, with special characters percent-encoded; ${found}`,
   );
 }

@@ -1,3 +1,4 @@
+import process from "node:process";
 import type { Options } from "amqplib";
 import { checkInteger } from "../contract/validate.ts";
 
@@ -16,9 +17,21 @@ export interface Host {
 /** The broker's URL if neither an argument nor the environment names one. */
 export const DEFAULT_URL = "amqp://guest:guest@localhost:5672";
 
-function defaultUrl(): string {
-  const { state } = Deno.permissions.querySync({ name: "env", variable: "AMQP_URL" });
-  const url = state === "granted" ? Deno.env.get("AMQP_URL") : undefined;
+/**
+ * The broker's URL that the environment names, else the default.
+ *
+ * @throws {TypeError} If the environment may not be read.
+ */
+export function defaultUrl(): string {
+  let url: string | undefined;
+  try {
+    url = process.env["AMQP_URL"];
+  } catch (cause) {
+    // To connect to localhost instead would hide that AMQP_URL is not used.
+    const text = "Cannot connect: no URL was given, and AMQP_URL may not be read from the environment; " +
+      "give a URL, or allow it with --allow-env=AMQP_URL";
+    throw new TypeError(text, { cause });
+  }
   return url || DEFAULT_URL;
 }
 
@@ -46,6 +59,12 @@ function parseHost(url: unknown, index: number, heartbeat: number): Host {
     );
   }
   const { hostname, username, password, searchParams, pathname } = parsed;
+  // A password with a "/" that is not encoded ends the host: a part of the password would pass for the port.
+  if (pathname.includes("@")) {
+    throw new TypeError(
+      `Cannot connect: URL ${index + 1} has a "/" or "@" that must be percent-encoded, as %2F or %40`,
+    );
+  }
   const protocol = parsed.protocol.slice(0, -1);
   const port = parsed.port === "" ? (protocol === "amqps" ? 5671 : 5672) : Number(parsed.port);
   const seconds = parameter(searchParams, "heartbeat", heartbeat, 0, 65_535);

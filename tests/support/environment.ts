@@ -1,17 +1,17 @@
-/** The environment as a test wants it, whatever permissions it has, until it is disposed of. */
-export function environment(variables: Readonly<Record<string, string>>, granted = true): Disposable {
-  Object.defineProperty(Deno.env, "get", { value: (name: string) => variables[name], configurable: true });
-  const querySync = ({ name }: Deno.PermissionDescriptor) => ({
-    state: granted && name === "env" ? "granted" : "prompt",
-  });
-  Object.defineProperty(Deno.permissions, "querySync", { value: querySync, configurable: true });
-  const { get } = ENV;
-  return {
-    [Symbol.dispose]() {
-      Object.defineProperty(Deno.env, "get", { value: get, configurable: true, writable: true });
-      Reflect.deleteProperty(Deno.permissions, "querySync");
-    },
-  };
-}
+import process from "node:process";
 
-const ENV = { get: Deno.env.get };
+/**
+ * The environment as a test wants it, whatever permissions it has, until it is disposed of.
+ *
+ * @param granted Whether it may be read.
+ */
+export function environment(variables: Readonly<Record<string, string>>, granted = true): Disposable {
+  const original = Object.getOwnPropertyDescriptor(process, "env") ?? {};
+  const refused = new Proxy({}, {
+    get(_target, name) {
+      throw new Deno.errors.NotCapable(`Requires env access to "${String(name)}"`);
+    },
+  });
+  Object.defineProperty(process, "env", { value: granted ? variables : refused, configurable: true });
+  return { [Symbol.dispose]: () => Object.defineProperty(process, "env", original) };
+}

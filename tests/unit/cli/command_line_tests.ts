@@ -12,6 +12,7 @@ import {
   reportNoBroker,
   runScript,
   untilSignal,
+  URL_FLAGS,
   UsageError,
 } from "../../../lib/cli/command_line.ts";
 import { consoleErrors } from "../../support/console_errors.ts";
@@ -138,21 +139,47 @@ Deno.test("asUsage() leaves other errors as they are", () => {
   assertStrictEquals(thrown, error);
 });
 
+function args(values: Args["values"]): Args {
+  return { values, switches: new Set(), operands: [] };
+}
+
+function urlOf(...argv: string[]): string {
+  return brokerUrl(parseCommandLine(argv, URL_FLAGS));
+}
+
 Deno.test("brokerUrl() is that of the flag, else of the environment, else the default", () => {
   {
     using _environment = environment({ AMQP_URL: "amqp://environment" });
-    assertEquals([brokerUrl("amqps://flag"), brokerUrl(undefined)], ["amqps://flag", "amqp://environment"]);
+    assertEquals([urlOf("--url", "amqps://flag"), urlOf()], ["amqps://flag", "amqp://environment"]);
   }
   for (const variables of [{}, { AMQP_URL: "" }]) {
     using _environment = environment(variables);
-    assertEquals(brokerUrl(undefined), DEFAULT_URL);
+    assertEquals(urlOf(), DEFAULT_URL);
   }
+});
+
+Deno.test("brokerUrl() says what to allow where the environment or a file may not be read", () => {
+  using _environment = environment({}, false);
+  assertThrows(() => urlOf(), UsageError, "allow it with --allow-env=AMQP_URL");
+  assertThrows(() => urlOf("--url-file", "secret"), UsageError, "allow it with --allow-read=secret");
+});
+
+Deno.test("brokerUrl() refuses a password that would pass for the port, and a parameter out of its bounds", () => {
+  const error = assertThrows(() => urlOf("--url", "amqp://user:12/hush@host"), UsageError);
+  assertEquals(error.message, 'Cannot connect: URL 1 has a "/" or "@" that must be percent-encoded, as %2F or %40');
+  assertThrows(() => urlOf("--url", "amqp://host?heartbeat=x"), UsageError, "heartbeat");
+});
+
+Deno.test("brokerUrl() takes one flag, not both", () => {
+  assertThrows(() => urlOf("--url", "amqp://a", "--url-file", "b"), UsageError, "Give --url or --url-file, not both");
 });
 
 for (
   const [url, found] of [
-    ["nonsense", "its value is not a URL"],
-    ["", "its value is not a URL"],
+    ["not a URL", "its value is not a URL"],
+    ["localhost:5672", "did you mean amqp://localhost:5672?"],
+    ["rabbit.example", "did you mean amqp://rabbit.example?"],
+    ["localhost:hush@host", "got localhost://"],
     ["http://user:hush@host/path", "got http://host"],
     ["amqpx://user:hush@host", "got amqpx://host"],
     ["xamqp://user:hush@host", "got xamqp://host"],
@@ -160,9 +187,9 @@ for (
   ] as const
 ) {
   Deno.test(`brokerUrl() refuses "${url.replace("hush", "...")}", and shows no password`, () => {
-    using _environment = environment({ AMQP_URL: url || "nonsense" });
-    const byFlag = assertThrows(() => brokerUrl(url), UsageError).message;
-    const byEnvironment = assertThrows(() => brokerUrl(undefined), UsageError).message;
+    using _environment = environment({ AMQP_URL: url });
+    const byFlag = assertThrows(() => brokerUrl(args({ url })), UsageError).message;
+    const byEnvironment = assertThrows(() => urlOf(), UsageError).message;
     const wanted =
       "want amqp://user:password@host:5672/vhost, or amqps:// for TLS, with special characters percent-encoded";
     assertEquals(byFlag, `Invalid value for --url: ${wanted}; ${found}`);

@@ -143,15 +143,17 @@ for (const variables of [{}, { AMQP_URL: "" }]) {
   });
 }
 
-Deno.test("parseHosts() without a URL does not ask for the right to read the environment", () => {
+Deno.test("parseHosts() without a URL is refused where the environment may not be read", () => {
   using _environment = environment({ AMQP_URL: "amqp://elsewhere" }, false);
-  assertEquals(parseHosts(undefined), parseHosts(DEFAULT_URL));
+  assertThrows(() => parseHosts(undefined), TypeError, "AMQP_URL may not be read");
+  assertEquals(parseHosts("amqp://named").map(({ label }) => label), ["named:5672"]);
 });
 
 /** What must not be seen of a URL. */
 const SECRET = "hush-hush%40word";
 
 const REFUSED: readonly unknown[] = [
+  `amqp://guest:12/${SECRET}@127.0.0.1:1`,
   "",
   "localhost",
   `http://guest:${SECRET}@127.0.0.1:1`,
