@@ -65,6 +65,7 @@ import "./telemetry/telemetry_tests.ts";
 import "./telemetry/trace_context_tests.ts";
 import "./tutorial/fib_tests.ts";
 import "./types_tests.ts";
+import "./wire/byte_reader_tests.ts";
 import "./wire/byte_string_tests.ts";
 import "./wire/content_encoding_tests.ts";
 import "./wire/control_message_tests.ts";

@@ -220,6 +220,18 @@ Deno.test("a body over the limit is not kept, and its message is malformed", () 
   ]);
 });
 
+Deno.test("a body of more than 128 MiB is not kept where no other limit is given", () => {
+  const size = 134_217_729;
+  const part = 131_064;
+  const recorder = new Recorder([1]);
+  recorder.push(deliver(1), header(1, size));
+  const whole = frame(3, 1, Buffer.alloc(part));
+  for (let n = 0; n < Math.floor(size / part); n++) recorder.push(whole);
+  assertEquals(inShort(recorder.push(frame(3, 1, Buffer.alloc(size % part)))), [
+    `its body has ${size} bytes, at most 134217728 are allowed`,
+  ]);
+});
+
 Deno.test("frames in an impossible order are a violation, said once; the channel's end is still handed on", () => {
   const cases: [string, Uint8Array[]][] = [
     ["A content header without a method before it", [header(1, 2)]],
@@ -264,8 +276,13 @@ Deno.test("frames in an impossible order are a violation, said once; the channel
     const heard = new Recorder([1, 2]).push(
       Buffer.concat([...frames, ...more, deliver(2), header(2, 1), body(2, "y")]),
     );
-    const said = inShort(heard).slice(inShort(heard).findIndex((each) => each.startsWith("violation")));
-    assertEquals(said, [`violation: ${reason}`, "other", "other", "delivery y"]);
+    const after = heard.slice(heard.findIndex(({ kind }) => kind === "violation"));
+    assertEquals(inShort(after), [`violation: ${reason}`, "other", "other", "delivery y"]);
+    const others = after.flatMap((event) => event.kind === "other" ? [event.frame] : []);
+    assertEquals(
+      others.map((frame) => Buffer.from(frame)),
+      [DECLARE_OK, CHANNEL_CLOSE].map((frame) => Buffer.from(frame)),
+    );
   }
 });
 
