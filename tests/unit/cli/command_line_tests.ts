@@ -158,10 +158,9 @@ Deno.test("brokerUrl() is that of the flag, else of the environment, else the de
   }
 });
 
-Deno.test("brokerUrl() says what to allow where the environment or a file may not be read", () => {
+Deno.test("brokerUrl() says what to allow where the environment may not be read", () => {
   using _environment = environment({}, false);
   assertThrows(() => urlOf(), UsageError, "allow it with --allow-env=AMQP_URL");
-  assertThrows(() => urlOf("--url-file", "secret"), UsageError, "allow it with --allow-read=secret");
 });
 
 Deno.test("brokerUrl() refuses a password that would pass for the port, and a parameter out of its bounds", () => {

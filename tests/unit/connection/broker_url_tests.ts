@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { RpcClient } from "../../../lib/client/rpc_client.ts";
-import { DEFAULT_URL, type Host, parseHosts } from "../../../lib/connection/broker_url.ts";
+import { type Host, parseHosts } from "../../../lib/connection/broker_url.ts";
 import { RpcServer } from "../../../lib/server/rpc_server.ts";
 import { environment } from "../../support/environment.ts";
 
