@@ -97,7 +97,7 @@ function register(...[first, second]) {
   test(name, { skip: ignore === true }, () => fn());
 }
 
-globalThis.Deno = {
+globalThis.denoForTests = {
   test: register,
   listen,
   connect({ hostname, port }) {
