@@ -99,7 +99,8 @@ export async function callOurServer(
     else if ("queue" in event) events.push("reason" in event ? `${event.type} (${event.reason})` : event.type);
   }
   try {
-    await using server = await RpcServer.connect(url, { onEvent });
+    // A request whose companion never comes is never answered.
+    await using server = await RpcServer.connect(url, { onEvent, drainTimeout: 500 });
     const both = meeting(NUMBERS.length);
     await server.serve({ ...fibonacci, queue, queueType }, async (n) => {
       await both();

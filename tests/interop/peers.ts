@@ -10,6 +10,8 @@ export interface Places {
   readonly programs: string;
   /** Where programs are built. */
   readonly built: string;
+  /** Node's program. */
+  readonly node: string;
   /** Where npm's packages are: a folder `node_modules`. */
   readonly modules: string;
   /** RabbitMQ's plugins, with Erlang's client among them. */
@@ -85,12 +87,12 @@ function node(npm: string, name: string): Peer {
     language: "Node",
     library: npm,
     npm,
-    run: ({ programs }) => ["node", `${programs}/node/${name}.cjs`],
+    run: ({ node, programs }) => [node, `${programs}/node/${name}.cjs`],
     env: ({ modules }) => ({ NODE_PATH: modules }),
   };
 }
 
-/** In the order of the table. */
+/** In the order of the table. C++ is written on rabbitmq-c, as in the tutorial. */
 export const PEERS: readonly Peer[] = [
   python("pika", "pika"),
   python("aio-pika connect", "aio_pika", { env: () => ({ AIO_PIKA_CONNECT: "connect" }) }),
@@ -118,6 +120,15 @@ export const PEERS: readonly Peer[] = [
       const jars = ["amqp-client", "slf4j-api", "slf4j-nop"].map((name) => `/usr/share/java/${name}.jar`);
       return ["java", "-cp", [`${built}/java`, ...jars].join(":"), "Tutorial"];
     },
+  },
+  {
+    language: "C#",
+    library: "RabbitMQ.Client of Mono",
+    debian: ["libmono-rabbitmq4.0-cil", "mono-mcs", "mono-runtime", "libmono-system-core4.0-cil"],
+    build: ({ programs, built }) => {
+      return ["mcs", "-r:RabbitMQ.Client", `-out:${built}/Tutorial.exe`, `${programs}/csharp/Tutorial.cs`];
+    },
+    run: ({ built }) => ["mono", `${built}/Tutorial.exe`],
   },
   php("php-amqplib", "amqplib"),
   php("extension amqp", "amqp_extension"),
@@ -166,10 +177,10 @@ export const PEERS: readonly Peer[] = [
 
 /** Named in the table, with the reason. */
 export const MISSING: readonly Missing[] = [
-  { language: "C++", library: "AMQP-CPP", reason: "not packaged by Debian" },
-  { language: "C++", library: "SimpleAmqpClient", reason: "not packaged by Debian" },
-  { language: "Perl", library: "Net::AMQP::RabbitMQ", reason: "not packaged by Debian" },
-  { language: "C#", library: "RabbitMQ.Client", reason: "on NuGet only" },
+  { language: "C++", library: "AMQP-CPP", reason: "not a package of Debian 12" },
+  { language: "C++", library: "SimpleAmqpClient", reason: "not a package of Debian 12" },
+  { language: "Perl", library: "Net::AMQP::RabbitMQ", reason: "not a package of Debian 12" },
+  { language: "C#", library: "RabbitMQ.Client of today", reason: "on NuGet only" },
   { language: "Rust", library: "lapin", reason: "on crates.io only" },
   { language: "Elixir", library: "amqp", reason: "on Hex only" },
 ];

@@ -7,6 +7,7 @@
 import { parseArgs } from "@std/cli/parse-args";
 import { Broker, interruption } from "../support/broker.ts";
 import { ensureRabbitMQ, runScript } from "../support/install.ts";
+import { NODE_VERSIONS } from "../support/npm.ts";
 import { callOurServer, callTheirServer, type InteropQueueType, type Outcome } from "./cells.ts";
 import { MISSING, type Peer, PEERS } from "./peers.ts";
 import { type Readiness, setUp } from "./set_up.ts";
@@ -24,7 +25,7 @@ As root on Debian it installs what is missing with apt-get; packages of npm go t
 const QUEUE_TYPES: readonly InteropQueueType[] = ["quorum", "transient"];
 
 /** The widths of the columns language, library and version. */
-const WIDTHS = [9, 25, 9] as const;
+const WIDTHS = [9, 26, 11] as const;
 
 interface Report {
   passed: number;
@@ -86,8 +87,9 @@ async function tryAll(peers: readonly Peer[], stop: AbortSignal): Promise<Report
   await ensureRabbitMQ(stop);
   const { places, readiness } = await setUp(peers, stop);
   const report: Report = { passed: 0, failed: [], notes: [], printed: [] };
-  await using broker = await Broker.start();
-  console.log(`RabbitMQ ${(await broker.eval("rabbit_misc:version()")).replaceAll('"', "")}\n\n${header()}`);
+  await using broker = await Broker.start({ signal: stop });
+  const version = (await broker.eval("rabbit_misc:version()")).replaceAll('"', "");
+  console.log(`RabbitMQ ${version}, Node ${NODE_VERSIONS[0]}\n\n${header()}`);
   for (const peer of peers) {
     stop.throwIfAborted();
     const ready: Readiness = readiness.get(peer) ?? { reason: "not set up" };
@@ -131,7 +133,9 @@ async function main(): Promise<void> {
   if (unknown.length > 0) return usageError(`Unexpected argument "${unknown[0]}": want names or --help`);
   const peers = chosen(PEERS, names.map(String));
   const missing = chosen(MISSING, names.map(String));
-  if (peers.length === 0) return usageError(`No language or library is named like "${names.join('" or "')}"`);
+  if (peers.length + missing.length === 0) {
+    return usageError(`No language or library is named like "${names.join('" or "')}"`);
+  }
 
   const { passed, failed, notes, printed } = await tryAll(peers, interruption());
   for (const { language, library } of missing) console.log(line([language, library, "—"], ["—", "—", "—", "—"]));

@@ -4,7 +4,8 @@
  * @module
  */
 
-import { findScripts, installPackages, which } from "../support/install.ts";
+import { findScripts, installPackages, SetupError, which } from "../support/install.ts";
+import { cacheFolder, installFromNpm, installNode, NODE_VERSIONS } from "../support/npm.ts";
 import { NPM, type Peer, PEERS, type Places } from "./peers.ts";
 
 /** Whether a library's programs can run, and its version; or why not. */
@@ -56,19 +57,16 @@ async function installDebian(peers: readonly Peer[], signal: AbortSignal): Promi
   }
 }
 
-/** Installs the packages from npm in a folder, unless they are there; returns what went wrong. */
-async function installNpm(folder: string): Promise<string> {
-  const wanted = JSON.stringify({ private: true, dependencies: NPM }, undefined, 2);
-  if (await Deno.readTextFile(`${folder}/.ready`).catch(() => "") === wanted) return "";
-  console.error(`Installing ${Object.keys(NPM).join(", ")} from npm in ${folder}`);
-  await Deno.remove(folder, { recursive: true }).catch(() => {});
-  await Deno.mkdir(folder, { recursive: true });
-  await Deno.writeTextFile(`${folder}/package.json`, wanted);
-  await Deno.writeTextFile(`${folder}/deno.json`, `{ "nodeModulesDir": "auto" }\n`);
-  const { success, text } = await output([Deno.execPath(), "install", "--quiet"], { cwd: folder });
-  if (!success) return `deno install: ${text}`;
-  await Deno.writeTextFile(`${folder}/.ready`, wanted);
-  return "";
+/** Installs Node and its libraries; gives what went wrong, if anything did. */
+async function installNpm(): Promise<{ node: string; modules: string; fault: string }> {
+  try {
+    const [version] = NODE_VERSIONS;
+    const { node } = await installNode(version);
+    return { node, modules: await installFromNpm("interop/npm", NPM), fault: "" };
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error;
+    return { node: "", modules: "", fault: error.message };
+  }
 }
 
 async function prepare({ debian = [], build, env, npm }: Peer, places: Places, npmFault: string): Promise<Readiness> {
@@ -76,13 +74,12 @@ async function prepare({ debian = [], build, env, npm }: Peer, places: Places, n
   if (lacks.length > 0) return { reason: `needs Debian's ${lacks.join(" and ")}` };
   if (npm !== undefined) {
     if (npmFault !== "") return { reason: npmFault };
-    if (await which("node") === undefined) return { reason: "needs 'node' on the PATH" };
     return { version: NPM[npm] ?? "" };
   }
   if (build !== undefined) {
     // A compiler's caches go to a folder of their own, not to the user's.
     const { success, text } = await output(build(places), {
-      env: { ...env?.(places), GOCACHE: `${places.built}/go-cache` },
+      env: { ...env?.(places), GOCACHE: `${places.built}/go-cache`, GOFLAGS: "" },
     });
     if (!success) return { reason: `does not build: ${text}` };
   }
@@ -94,23 +91,24 @@ export async function setUp(
   peers: readonly Peer[],
   signal: AbortSignal,
 ): Promise<{ places: Places; readiness: ReadonlyMap<Peer, Readiness> }> {
-  const cache = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME") ?? "/tmp"}/.cache`;
-  const folder = `${cache}/rabbitmq-rpc/interop`;
+  await installDebian(peers, signal);
+  const missing = await notInstalled(peers.flatMap(({ debian = [] }) => debian));
+  if (missing.length > 0 && await which("apt-get") !== undefined) {
+    console.error(`Missing: sudo apt-get install --no-install-recommends ${missing.join(" ")}`);
+  }
+  const { node, modules, fault } = peers.some(({ npm }) => npm !== undefined)
+    ? await installNpm()
+    : { node: "", modules: "", fault: "" };
+  const built = `${cacheFolder()}/interop/built`;
+  await Deno.mkdir(built, { recursive: true });
   const scripts = await findScripts() ?? "";
   const plugins = await Deno.realPath(`${scripts}/rabbitmq-env`)
     .then((path) => path.replace(/sbin\/rabbitmq-env$/, "plugins"), () => "");
-  const places: Places = {
-    programs: new URL(".", import.meta.url).pathname.replace(/\/$/, ""),
-    built: `${folder}/built`,
-    modules: `${folder}/npm/node_modules`,
-    plugins,
-  };
-  await installDebian(peers, signal);
-  const npmFault = peers.some(({ npm }) => npm !== undefined) ? await installNpm(`${folder}/npm`) : "";
-  await Deno.mkdir(places.built, { recursive: true });
+  const programs = new URL(".", import.meta.url).pathname.replace(/\/$/, "");
+  const places: Places = { programs, built, node, modules, plugins };
   const readiness = new Map<Peer, Readiness>();
   for (const peer of PEERS) {
-    if (peers.includes(peer)) readiness.set(peer, await prepare(peer, places, npmFault));
+    if (peers.includes(peer)) readiness.set(peer, await prepare(peer, places, fault));
   }
   return { places, readiness };
 }

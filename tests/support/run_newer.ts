@@ -6,6 +6,7 @@
  */
 
 import { installPackages, runScript, SetupError } from "./install.ts";
+import { cacheFolder } from "./npm.ts";
 
 /** How a RabbitMQ is packaged by Debian. */
 interface Packaged {
@@ -40,8 +41,7 @@ async function findMirror(): Promise<string> {
 
 /** Makes a folder with a system in it that has RabbitMQ; a finished one is used again. */
 async function makeRoot(suite: string): Promise<string> {
-  const cache = Deno.env.get("XDG_CACHE_HOME") ?? `${Deno.env.get("HOME") ?? "/tmp"}/.cache`;
-  const root = `${cache}/rabbitmq-rpc/${suite}`;
+  const root = `${cacheFolder()}/${suite}`;
   if (await exists(`${root}/.ready`)) return root;
   if (!await installPackages(["debootstrap"])) {
     throw new SetupError(`Cannot set up the newer RabbitMQ: that needs root on Debian, with its package debootstrap`);

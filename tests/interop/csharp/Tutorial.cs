@@ -4,7 +4,7 @@ using System.Text;
 using RabbitMQ.Client;
 using RabbitMQ.Client.Events;
 
-/// Tutorial six on RabbitMQ.Client: `server QUEUE quorum|transient` or `client QUEUE N`, at AMQP_URL.
+/// Tutorial six on the RabbitMQ.Client that Mono comes with: `server QUEUE quorum|transient` or `client QUEUE N`, at AMQP_URL.
 class Tutorial
 {
     static long Fib(int n)
@@ -22,10 +22,10 @@ class Tutorial
     static void Serve(IModel channel, string queue, bool quorum)
     {
         var arguments = quorum ? new Dictionary<string, object> { { "x-queue-type", "quorum" } } : null;
-        channel.QueueDeclare(queue, quorum, false, false, arguments);
+        channel.QueueDeclare(queue, false, quorum, false, false, false, arguments);
         channel.BasicQos(0, 1, false);
         var consumer = new QueueingBasicConsumer(channel);
-        channel.BasicConsume(queue, false, consumer);
+        channel.BasicConsume(queue, false, null, consumer);
         Console.WriteLine(" [x] Awaiting RPC requests");
         while (true)
         {
@@ -40,9 +40,9 @@ class Tutorial
 
     static void Call(IModel channel, string queue, string n)
     {
-        string replies = channel.QueueDeclare().QueueName;
+        string replies = channel.QueueDeclare("", false, false, true, true, false, null);
         var consumer = new QueueingBasicConsumer(channel);
-        channel.BasicConsume(replies, true, consumer);
+        channel.BasicConsume(replies, true, null, consumer);
         var request = channel.CreateBasicProperties();
         request.CorrelationId = Guid.NewGuid().ToString();
         request.ReplyTo = replies;
@@ -58,7 +58,9 @@ class Tutorial
 
     static void Main(string[] args)
     {
-        var factory = new ConnectionFactory { Uri = Environment.GetEnvironmentVariable("AMQP_URL") };
+        var url = new Uri(Environment.GetEnvironmentVariable("AMQP_URL"));
+        var login = url.UserInfo.Split(':');
+        var factory = new ConnectionFactory { HostName = url.Host, Port = url.Port, UserName = login[0], Password = login[1] };
         using (var connection = factory.CreateConnection())
         using (var channel = connection.CreateModel())
         {

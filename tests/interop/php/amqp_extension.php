@@ -42,7 +42,7 @@ function call(AMQPChannel $channel, string $name, string $n): void
         if ($reply->getCorrelationId() !== $id) {
             return true;
         }
-        echo ' [.] Got ', intval($reply->getBody()), "\n";
+        echo ' [.] Got ', $reply->getBody(), "\n";
         return false;
     }, AMQP_AUTOACK);
 }
