@@ -15,9 +15,10 @@ import {
 import { CONNECT_FLAGS, CONNECT_HELP, connectFlags } from "./lib/cli/connect_flags.ts";
 import { parseHealthAddress, serveHealth } from "./lib/cli/health.ts";
 import { fib, fibonacci } from "./lib/tutorial/fib.ts";
+import { naiveFib, QUICK_N } from "./lib/tutorial/naive_fib.ts";
 import { printable } from "./lib/contract/printable.ts";
 import { VERSION } from "./lib/contract/version.ts";
-import { procedure, type QueueType, RpcError, RpcServer } from "./lib/rpc.ts";
+import { type Handler, procedure, type QueueType, RpcError, RpcServer, WorkerPool } from "./lib/rpc.ts";
 import { telemetry } from "./lib/telemetry.ts";
 
 const HELP = `Serve fib over RabbitMQ, as in RabbitMQ's tutorial six
@@ -32,6 +33,9 @@ ${URL_HELP}
   --reply-to PATTERN  also answer to queues whose names match this regular expression; callers can make the server
                       publish to them. Queues named by the broker, and exclusive ones, need no permission
   --delay TIME        make each answer take that long, such as 500ms, 5s or 2m
+  --naive             compute fib as the tutorial does, recursively: fib(42) takes seconds
+  --workers N         with --naive: compute what takes longer than 1 ms in N processes, 1 to 1000, so that the server
+                      can answer other requests meanwhile; --prefetch is then N + 10 by default
   --health ADDRESS    answer /livez and /readyz over HTTP: at a PORT, for this computer alone, or at HOST:PORT, such as
                       0.0.0.0:8080 in a container
 ${CONNECT_HELP}
@@ -60,14 +64,36 @@ function args(): Args {
     "reply-to",
     "delay",
     "health",
+    "workers",
     ...CONNECT_FLAGS,
-  ]);
+  ], ["naive"]);
 }
 
 function parsePrefetch(text: string): number {
   const prefetch = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   if (prefetch >= 1 && prefetch <= 65_535) return prefetch;
   throw new UsageError(`Invalid value "${text}" for --prefetch: want a number from 1 to 65535`);
+}
+
+function parseWorkers(text: string): number {
+  const workers = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (workers >= 1 && workers <= 1_000) return workers;
+  throw new UsageError(`Invalid value "${text}" for --workers: want a number from 1 to 1000`);
+}
+
+/** How fib is computed, and what is to be closed with the server. */
+interface Computing extends AsyncDisposable {
+  readonly compute: Handler<number, bigint>;
+}
+
+async function startComputing(naive: boolean, workers: number): Promise<Computing> {
+  if (!naive) return { compute: fib, [Symbol.asyncDispose]: () => Promise.resolve() };
+  if (workers === 0) return { compute: naiveFib, [Symbol.asyncDispose]: () => Promise.resolve() };
+  const pool = await WorkerPool.start(import.meta.resolve("./lib/tutorial/naive_fib.ts"), { workers });
+  return {
+    compute: (n, context) => n <= QUICK_N ? naiveFib(n) : pool.run<bigint>(n, context),
+    [Symbol.asyncDispose]: () => pool.close(),
+  };
 }
 
 function parseQueueType(text: string): QueueType {
@@ -90,7 +116,10 @@ async function main(): Promise<number> {
   if (operands.length > 0) throw new UsageError(`Unexpected argument "${operands[0]}": the server takes flags alone`);
   const queue = values["queue"] ?? fibonacci.queue;
   const queueType = parseQueueType(values["queue-type"] ?? fibonacci.queueType);
-  const prefetch = parsePrefetch(values["prefetch"] ?? "1");
+  const naive = given.switches.has("naive");
+  const workers = values["workers"] === undefined ? 0 : parseWorkers(values["workers"]);
+  if (workers > 0 && !naive) throw new UsageError("Missing flag: --workers needs --naive");
+  const prefetch = parsePrefetch(values["prefetch"] ?? (workers > 0 ? `${workers + 10}` : "1"));
   const delay = values["delay"] === undefined ? 0 : parseDuration(values["delay"], "delay");
   const pattern = values["reply-to"] === undefined ? undefined : parsePattern(values["reply-to"]);
   const served = asUsage(() => procedure({ ...fibonacci, queue, queueType }));
@@ -113,14 +142,17 @@ async function main(): Promise<number> {
   } catch (error) {
     return stop.aborted ? EXIT.ok : reportNoBroker(error, url);
   }
+  let computing: Computing | undefined;
   try {
-    await server.serve(served, async (n, { signal }) => {
+    const { compute } = computing = await startComputing(naive, workers);
+    await server.serve(served, async (n, context) => {
       console.log(` [.] fib(${n})`);
-      if (delay > 0) await sleep(delay, signal);
-      return fib(n);
+      if (delay > 0) await sleep(delay, context.signal);
+      return await compute(n, context);
     }, { prefetch });
   } catch (error) {
     await server.close();
+    await computing?.[Symbol.asyncDispose]();
     if (!(error instanceof RpcError)) throw error;
     console.error(printable(error.message));
     return EXIT.failed;
@@ -131,6 +163,7 @@ async function main(): Promise<number> {
     console.error(` [x] Finishing accepted requests (${server.pending}); a second signal exits immediately`);
   }
   await server.close();
+  await computing[Symbol.asyncDispose]();
   return EXIT.ok;
 }
 

@@ -22,7 +22,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   rpc: ["contract", "events", "connection", "client", "server"],
   telemetry: ["contract", "rpc", "telemetry"],
   cli: ["contract", "connection", "rpc", "cli"],
-  tutorial: ["contract", "rpc", "tutorial"],
+  tutorial: ["contract", "rpc", "tutorial", "worker"],
   scripts: ["contract", "rpc", "telemetry", "cli", "tutorial"],
 };
 
