@@ -30,7 +30,7 @@ interface Waiting {
 
 /**
  * Processes that run the handlers of a module, for work that would block the event loop. A handler that does not end
- * within 50 ms after its signal is aborted is stopped by ending its process; a process that ends is replaced.
+ * within 25 ms after its signal is aborted is stopped by ending its process; a process that ends is replaced.
  *
  * `RpcServer.serve` makes one if it is given the URL of a module. Make one yourself if only some requests need it.
  *

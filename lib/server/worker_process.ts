@@ -10,7 +10,7 @@ import { WorkerEndedError } from "./worker_ended_error.ts";
 /** How long a process may take until its module has called `workerHandlers`, in ms. */
 const START_PATIENCE_MS = 30_000;
 /** How long a handler may go on after its signal is aborted, in ms; then its process is killed. */
-export const ABORT_GRACE_MS = 50;
+export const ABORT_GRACE_MS = 25;
 /** How long an idle process may take to exit, in ms; then it is killed. */
 const EXIT_PATIENCE_MS = 1_000;
 
