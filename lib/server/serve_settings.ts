@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { checkInteger } from "../contract/validate.ts";
 import type { ServeOptions } from "./server_options.ts";
 import { MAX_WORKERS } from "./worker_pool.ts";
@@ -18,7 +19,7 @@ export interface ServeSettings {
  */
 export function serveSettings(handlers: unknown, options: ServeOptions): ServeSettings {
   const module = typeof handlers === "string" || handlers instanceof URL ? handlers : undefined;
-  const { workers = navigator.hardwareConcurrency, loadShedding = true } = options;
+  const { workers = availableParallelism(), loadShedding = true } = options;
   const { prefetch = module === undefined ? 10 : workers } = options;
   if (module === undefined && options.workers !== undefined) {
     throw new TypeError("Cannot serve: 'workers' needs the URL of a module in place of handlers");

@@ -1,4 +1,5 @@
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { WORKER_ARGUMENT } from "../contract/worker_message.ts";
 
 /** How a worker process is started. */
@@ -16,7 +17,7 @@ const PERMISSIONS = ["read", "write", "net", "env", "sys", "run", "ffi"] as cons
  */
 export function workerCommand(module: string): WorkerCommand {
   if (!("Deno" in globalThis)) {
-    return { command: process.execPath, args: [new URL(module).pathname, WORKER_ARGUMENT], env: process.env };
+    return { command: process.execPath, args: [fileURLToPath(module), WORKER_ARGUMENT], env: process.env };
   }
   const granted = PERMISSIONS.filter((name) => isGranted({ name })).map((name) => `--allow-${name}`);
   // Deno permits "deno" and its path separately.

@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { backoffDelay } from "../connection/backoff.ts";
 import { RpcError } from "../contract/errors.ts";
 import type { RequestContext } from "../contract/request_context.ts";
@@ -84,7 +85,7 @@ export class WorkerPool implements AsyncDisposable {
    * @throws {TypeError | RangeError} If the module is not a URL, or an option is not valid.
    */
   static async start(module: string | URL, options: WorkerPoolOptions = {}): Promise<WorkerPool> {
-    const { workers = navigator.hardwareConcurrency, onLost = () => {} } = options;
+    const { workers = availableParallelism(), onLost = () => {} } = options;
     checkInteger(workers, "workers", "start workers", 1, MAX_WORKERS);
     if (!URL.canParse(module)) {
       throw new TypeError(

@@ -33,7 +33,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   events: [],
   connection: ["amqplib", "node:buffer", "node:diagnostics_channel", "node:os", "node:process", "node:stream"],
   client: [],
-  server: ["node:child_process", "node:process", "node:v8"],
+  server: ["node:child_process", "node:os", "node:process", "node:url", "node:v8"],
   worker: ["node:process", "node:v8"],
   testing: ["node:async_hooks", "node:buffer", "node:timers"],
   rpc: [],
