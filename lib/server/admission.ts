@@ -1,3 +1,4 @@
+import { BlindShedding } from "./blind_shedding.ts";
 import type { ServiceTime } from "./service_time.ts";
 
 /*
@@ -11,6 +12,8 @@ import type { ServiceTime } from "./service_time.ts";
 
 /** From this part of its deadline on, a request has waited for long. */
 const LONG_WAIT = 1 / 4;
+/** What is then left of its deadline. */
+const SHORT_TIME = 1 - LONG_WAIT;
 /** Requests are expected to have used up less than this part of their deadline before the servers are overloaded. */
 const MAX_MARGIN = 1 / 2;
 /** At most this part of a deadline is asked for: what has just been sent is always started. */
@@ -20,21 +23,16 @@ const PRESSED_MS = 1_000;
 /** What the way of the reply and a busy machine take, in ms. */
 const OVERHEAD_MS = 10;
 
-/** How long a burst of blind refusals may take, in ms. */
-const BURST_MS = 250;
-/** A burst was too short if fewer requests than this were answered after it, and too long if more than ten times as many. */
-const ENOUGH_ANSWERS = 20;
-const MAX_BURST = 10_000;
+/** How fast the error is forgotten, for each request that is answered in time. */
+const ERROR_DECAY = 0.98;
 
 /** What is known about a request when it is judged. */
 export interface Candidate {
   /** How long its caller waits in all, in ms; absent for plain clients, whose requests are always started. */
   readonly expiration: number | undefined;
-  /** How long it has waited at least, in ms. */
-  readonly waited: number;
-  /** Whether the wait is known: the clock of its client was confirmed. */
+  /** Whether its wait is known: the clock of its client was confirmed. */
   readonly known: boolean;
-  /** When its caller stops waiting at the latest, on the clock of `performance.now()`. */
+  /** When its caller stops waiting, at the latest, which is the better known the better its wait is; on the clock of `performance.now()`. */
   readonly endsAt: number;
   /** When its handler was started, on the clock of `performance.now()`. */
   readonly startedAt: number;
@@ -52,15 +50,11 @@ export interface Refusal {
 export class Admission {
   readonly #services: readonly ServiceTime[];
   #pressedUntil = -Infinity;
+  /** By how much later than they did callers lately seemed to stop waiting, in ms: the error of what is known of waits. */
+  #error = 0;
 
-  // For requests whose wait is not known: after work in vain, a burst of them is refused, so that the next ones have
-  // waited for less. The burst grows until work in vain is rare.
-  #burst = 0;
-  #toRefuse = 0;
-  #refuseUntil = -Infinity;
-  #lastBurst = -Infinity;
-  #inVain = 0;
-  #answered = 0;
+  /** For requests whose wait is not known. */
+  readonly #blind = new BlindShedding();
 
   /** @param services How long the handler of each method takes. */
   constructor(services: readonly ServiceTime[]) {
@@ -79,74 +73,71 @@ export class Admission {
    * @returns Why; undefined if it may be started.
    */
   judge(request: Candidate, service: ServiceTime, now: number, mayWait: boolean): Refusal | undefined {
-    const { expiration, waited, known, endsAt } = request;
+    const { expiration, endsAt } = request;
     if (expiration === undefined) return undefined;
     const left = endsAt - now;
-    if (waited >= LONG_WAIT * expiration) {
+    if (left <= SHORT_TIME * expiration) {
       const needed = this.isPressed(now) ? this.#need(service, expiration, mayWait) : service.least;
       if (left >= needed) return undefined;
       this.#press(now);
       return { left, needed };
     }
-    if (known) this.#toRefuse = 0;
-    else if (this.#toRefuse > 0 && now < this.#refuseUntil) {
-      this.#toRefuse--;
-      this.#press(now);
-      return { left: undefined, needed: service.least };
+    if (!this.#blind.refuses(now, !mayWait)) return undefined;
+    if (request.known) {
+      this.#blind.stop();
+      return undefined;
     }
-    return undefined;
+    this.#press(now);
+    return { left: undefined, needed: service.least };
   }
 
   /**
    * Learns from a request whose handler has ended.
    *
    * @param inTime Whether its caller still waited.
-   * @returns Whether it seems to have waited for long, without that being known.
+   * @returns Whether it seems to have waited for longer than is known.
    */
   ended(request: Candidate, service: ServiceTime, now: number, inTime: boolean): boolean {
-    const { expiration, waited, known, endsAt, startedAt } = request;
+    const { expiration, endsAt, startedAt } = request;
     const duration = now - startedAt;
     if (inTime) {
       service.ended(duration);
-      this.#answered++;
-      this.#inVain = 0;
+      this.#blind.answered(now);
+      this.#error *= ERROR_DECAY;
       return false;
     }
     service.aborted(duration);
     if (expiration === undefined) return false;
-    if (waited >= LONG_WAIT * expiration) {
+    const early = endsAt - now;
+    if (endsAt - startedAt <= SHORT_TIME * expiration) {
       this.#press(now);
-      return false;
+      if (early >= LONG_WAIT * expiration) return false;
+      this.#error = Math.max(this.#error, early);
+      return early > OVERHEAD_MS;
     }
     // Its caller has left long before its deadline, as far as that is known: it had waited, or its user has canceled it.
-    if (known || endsAt - now < LONG_WAIT * expiration) return false;
-    if (startedAt > this.#lastBurst && ++this.#inVain >= 2) this.#startBurst(now);
+    if (early < LONG_WAIT * expiration || request.known) return false;
+    if (this.#blind.inVain(startedAt, now)) this.#press(now);
     return true;
+  }
+
+  /** About the longest that any handler takes now, in ms. */
+  get longest(): number {
+    let longest = 0;
+    for (const { most } of this.#services) if (most > longest) longest = most;
+    return longest;
   }
 
   /** How much time a request must have left while the servers are overloaded, in ms. */
   #need({ most }: ServiceTime, expiration: number, mayWait: boolean): number {
-    const own = 1.1 * most + OVERHEAD_MS;
+    const own = 1.1 * most + OVERHEAD_MS + this.#error;
     if (!mayWait) return Math.min(own, MAX_NEED * expiration);
     // The same for all methods, or the slow ones would never be started.
-    let longest = 0;
-    for (const service of this.#services) if (service.most > longest) longest = service.most;
-    const margin = Math.min(2 * (longest + OVERHEAD_MS), MAX_MARGIN * expiration);
+    const margin = Math.min(2 * (this.longest + OVERHEAD_MS) + this.#error, MAX_MARGIN * expiration);
     return Math.min(Math.max(own, margin), MAX_NEED * expiration);
   }
 
   #press(now: number): void {
     this.#pressedUntil = now + PRESSED_MS;
-  }
-
-  #startBurst(now: number): void {
-    if (this.#burst === 0 || this.#answered < ENOUGH_ANSWERS) {
-      this.#burst = Math.min(MAX_BURST, Math.max(4, 2 * this.#burst));
-    } else if (this.#answered > 10 * ENOUGH_ANSWERS) this.#burst = Math.ceil(this.#burst / 2);
-    this.#toRefuse = this.#burst;
-    this.#refuseUntil = now + BURST_MS;
-    this.#lastBurst = now;
-    this.#answered = 0;
-    this.#press(now);
   }
 }

@@ -39,6 +39,11 @@ export class OverloadGuard {
     return this.#admission.isPressed(performance.now());
   }
 
+  /** About the longest that any handler takes now, in ms. */
+  get longest(): number {
+    return this.#admission.longest;
+  }
+
   /** Why a request must be refused; undefined if it may be started, now or after it has waited for a handler. */
   judge(running: RunningRequest, now: number, mayWait: boolean): Refusal | undefined {
     const service = this.#services.get(running.method);

@@ -13,7 +13,7 @@ import { RequestRunner, type RunnerHost } from "./request_runner.ts";
 import { RunningRequest } from "./running_request.ts";
 import { RunningRequests } from "./running_requests.ts";
 import { type Served, unimplemented } from "./served.ts";
-import { type SurplusHost, surplusPrefetch } from "./surplus_consumer.ts";
+import { type SurplusHost, surplusLimit } from "./surplus_consumer.ts";
 
 const SETTLED = Promise.resolve();
 
@@ -75,6 +75,7 @@ export class RequestDispatcher {
       atMostOnce: this.atMostOnce,
       deliver: (delivery, acks) => this.deliver(delivery, acks, intake),
       isPressed: () => this.#guard?.isPressed() ?? false,
+      longest: () => this.#guard?.longest ?? 0,
       judge: (running, now, mayWait) => this.#guard?.judge(running, now, mayWait),
       run: (running) => this.#run(running),
       refuse: (running, why) => this.#refuse(running, why),
@@ -86,7 +87,7 @@ export class RequestDispatcher {
 
   /** A channel with that prefetch was lost: all that run may be delivered again. */
   expectAgain(prefetch: number): void {
-    this.#memory.channelOpened(prefetch + surplusPrefetch(prefetch), this.running);
+    this.#memory.channelOpened(prefetch + surplusLimit(prefetch), this.running);
   }
 
   /** The channel of a request was lost before it was started. */

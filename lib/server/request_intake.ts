@@ -1,6 +1,6 @@
 import type { Refusal } from "./admission.ts";
 import type { Intake, RunningRequest } from "./running_request.ts";
-import { SurplusConsumer, type SurplusHost } from "./surplus_consumer.ts";
+import { SurplusConsumer, type SurplusHost, surplusPrefetch } from "./surplus_consumer.ts";
 
 /** What an intake needs from its consumer. */
 export interface IntakeHost extends SurplusHost {
@@ -8,6 +8,8 @@ export interface IntakeHost extends SurplusHost {
   judge(running: RunningRequest, now: number, mayWait: boolean): Refusal | undefined;
   /** Whether there was a sign of overload a moment ago. */
   isPressed(): boolean;
+  /** About the longest that any handler takes now, in ms. */
+  longest(): number;
   run(running: RunningRequest): void;
   refuse(running: RunningRequest, why: Refusal): void;
   /** A request is the broker's again, because its channel is closed. */
@@ -16,8 +18,6 @@ export interface IntakeHost extends SurplusHost {
   surplusLost(): void;
 }
 
-/** How many refusals in a row open the second consumer. */
-const MANY = 2;
 /** How often it is checked whether the second consumer is still needed, in ms. */
 const CHECK_MS = 250;
 
@@ -35,7 +35,6 @@ export class RequestIntake implements Intake {
   /** Those with enough time, in order, that no handler is free for. */
   readonly #waiting = new Set<RunningRequest>();
   #busy = 0;
-  #refusals = 0;
   #surplus: SurplusConsumer | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #pumping = false;
@@ -146,15 +145,16 @@ export class RequestIntake implements Intake {
   #isRefused(running: RunningRequest, now: number, mayWait: boolean): boolean {
     const why = this.#host.judge(running, now, mayWait);
     if (why === undefined) return false;
-    if (this.#surplus === undefined && ++this.#refusals >= MANY && !this.#closed) this.#open();
+    if (this.#surplus === undefined && !this.#closed) this.#open();
     this.#host.refuse(running, why);
     return true;
   }
 
   #open(): void {
-    const surplus = this.#surplus = new SurplusConsumer(this.#prefetch, this.#host, (lost) => {
+    const prefetch = surplusPrefetch(this.#prefetch, this.#host.longest());
+    if (prefetch === 0) return;
+    const surplus = this.#surplus = new SurplusConsumer(prefetch, this.#host, (lost) => {
       clearInterval(this.#timer);
-      this.#refusals = 0;
       if (this.#surplus !== surplus) return;
       this.#surplus = undefined;
       if (!lost) return;
@@ -162,7 +162,9 @@ export class RequestIntake implements Intake {
       this.#host.surplusLost();
     });
     this.#timer = setInterval(() => {
-      if (!this.#host.isPressed()) surplus.stop();
+      const wanted = surplusPrefetch(this.#prefetch, this.#host.longest());
+      // With another prefetch, it is opened again.
+      if (!this.#host.isPressed() || wanted > 2 * prefetch || wanted < prefetch / 2) surplus.stop();
       surplus.closeIfIdle();
     }, CHECK_MS);
     this.#timer.unref();

@@ -15,16 +15,35 @@ export interface SurplusHost {
   deliver(delivery: Delivery, acks: AckBatcher): void;
 }
 
-/** How many requests it has at once, at least. */
+/** At least so many requests are taken at once, so that one round trip to the broker refuses many. */
 const MIN_PREFETCH = 4;
+/** At most so many, unless the first consumer takes more. */
+const MAX_PREFETCH = 64;
+/** How much work for its handlers it may take, in ms: it could wait here while another server is idle. */
+const WORK_MS = 300;
+/** Beside handlers that take longer than this, in ms, the time that refusals take does not count. */
+const LONG_MS = 500;
 /** Any consumer that has room comes first (https://www.rabbitmq.com/docs/consumer-priority). */
 const PRIORITY = -1;
 /** How long a consumer that is ended waits at most until the broker may send no more requests, in ms. */
 export const CANCEL_PATIENCE_MS = 250;
 
 /** How many requests the second consumer has at once, at the most, beside a first one with that prefetch. */
-export function surplusPrefetch(prefetch: number): number {
-  return Math.min(65_535, Math.max(MIN_PREFETCH, prefetch));
+export function surplusLimit(prefetch: number): number {
+  return Math.max(MAX_PREFETCH, prefetch);
+}
+
+/**
+ * How many requests the second consumer has at once.
+ *
+ * @param duration How long a handler takes, in ms; 0 if that is not known.
+ * @returns 0 if it is not worth having one.
+ */
+export function surplusPrefetch(prefetch: number, duration: number): number {
+  if (duration > LONG_MS * prefetch) return 0;
+  // What is not known yet may take long.
+  const work = duration === 0 ? 0 : Math.floor(prefetch * WORK_MS / duration);
+  return Math.min(Math.max(MIN_PREFETCH, work), surplusLimit(prefetch));
 }
 
 /**
@@ -42,7 +61,7 @@ export class SurplusConsumer {
 
   /** @param gone Called once, when its channel is closed, and whether requests were lost with it. */
   constructor(prefetch: number, host: SurplusHost, gone: (lost: boolean) => void) {
-    this.#prefetch = surplusPrefetch(prefetch);
+    this.#prefetch = prefetch;
     this.#host = host;
     this.#gone = gone;
     this.#open();

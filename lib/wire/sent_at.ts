@@ -31,7 +31,7 @@ export function readSentAtAlone(table: Uint8Array): number {
   const { length } = table;
   if (length <= HEAD || length > HEAD + MAX_DIGITS || table[0] !== SENT_AT.length) return NaN;
   if (table[HEAD - 5] !== LONG_STRING || table[HEAD - 1] !== length - HEAD) return NaN;
-  // The upper bytes of the length are zero, or it would be longer than the table, which no broker passes on.
+  if (table[HEAD - 4] !== 0 || table[HEAD - 3] !== 0 || table[HEAD - 2] !== 0) return NaN;
   for (let n = 0; n < SENT_AT.length; n++) if (table[n + 1] !== SENT_AT.charCodeAt(n)) return NaN;
   let ms = 0;
   for (let n = HEAD; n < length; n++) {

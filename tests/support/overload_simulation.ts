@@ -1,0 +1,147 @@
+import { Admission, type Candidate } from "../../lib/server/admission.ts";
+import { ClockOffsets } from "../../lib/server/clock_offsets.ts";
+import { ServiceTime } from "../../lib/server/service_time.ts";
+import { surplusPrefetch } from "../../lib/server/surplus_consumer.ts";
+import { Random } from "./random.ts";
+
+/** What is simulated: one queue, whose broker drops what has expired at its head only, and its servers. */
+export interface Simulation {
+  /** Calls per ms, after so many ms; the last one stays. */
+  readonly load: readonly (readonly [from: number, rate: number])[];
+  readonly duration: number;
+  /** How long each call may take, in ms. */
+  readonly deadline: number;
+  /** How long handlers take, in ms, on each server; `dice` is from 0 to 1. */
+  readonly servers: readonly ((dice: number) => number)[];
+  /** Whether clients send their clocks, and answer when they are asked. */
+  readonly clock: boolean;
+  /** Whether requests are refused. */
+  readonly shedding: boolean;
+}
+
+/** What came of it, within a window of time. */
+export interface Outcome {
+  readonly made: number;
+  /** Those of the calls that were made in the window that were answered in time, then or later. */
+  readonly madeAndAnswered: number;
+  /** Answered in the window, whenever they were made. */
+  readonly answered: number;
+  readonly refused: number;
+  /** The part of the servers' time in which they worked for callers that still waited at the end. */
+  readonly goodput: number;
+}
+
+/** How long one step takes, in ms; in one step, each server takes at most one request from the queue. */
+const STEP = 0.5;
+/** The client's clock is hours ahead, and runs faster. */
+const timeOf = (now: number): number => Math.floor(7_200_000 + now * 1.0005);
+
+interface Request {
+  readonly sentAt: number;
+}
+
+/** A request at a server, as `Admission` sees it. */
+class Taken implements Candidate {
+  readonly expiration: number;
+  readonly waited: number;
+  readonly known: boolean;
+  readonly endsAt: number;
+  startedAt = 0;
+  readonly trueEnd: number;
+
+  constructor({ sentAt }: Request, now: number, deadline: number, server: Server, clock: boolean) {
+    this.expiration = deadline;
+    this.waited = clock ? server.clocks.waited("client", timeOf(sentAt), now, deadline) : 0;
+    this.known = clock && server.asked;
+    this.endsAt = now - this.waited + deadline;
+    this.trueEnd = sentAt + deadline;
+  }
+}
+
+class Server {
+  readonly clocks = new ClockOffsets();
+  readonly service = new ServiceTime();
+  readonly admission = new Admission([this.service]);
+  readonly held: Taken[] = [];
+  asked = false;
+  current: { readonly request: Taken; readonly end: number; readonly began: number } | undefined;
+}
+
+/** Runs a simulation; the same every time. */
+export function simulate(plan: Simulation, from = 0, to: number = plan.duration): Outcome {
+  const source = new Random(1);
+  const random = (): number => source.next();
+  const servers = plan.servers.map(() => new Server());
+  const queue: Request[] = [];
+  let head = 0;
+  let due = 0;
+  const counts = { made: 0, madeAndAnswered: 0, answered: 0, refused: 0, work: 0 };
+  const inWindow = (now: number): boolean => now >= from && now < to;
+
+  function take(now: number, server: Server): Taken | undefined {
+    const request = queue[head];
+    if (request === undefined) return undefined;
+    head++;
+    return new Taken(request, now, plan.deadline, server, plan.clock);
+  }
+
+  function isRefused(request: Taken, now: number, server: Server, mayWait: boolean): boolean {
+    if (!plan.shedding || server.admission.judge(request, server.service, now, mayWait) === undefined) return false;
+    if (inWindow(now)) counts.refused++;
+    return true;
+  }
+
+  function end(now: number, server: Server): void {
+    const { current } = server;
+    if (current === undefined) return;
+    const { request, end, began } = current;
+    const inTime = end < request.trueEnd;
+    if (now < Math.min(end, request.trueEnd)) return;
+    server.current = undefined;
+    if (inTime && inWindow(request.trueEnd - plan.deadline)) counts.madeAndAnswered++;
+    if (inTime && inWindow(now)) {
+      counts.answered++;
+      counts.work += now - began;
+    }
+    if (!server.admission.ended(request, server.service, now, inTime) || !plan.clock) return;
+    // The answer comes in the next step.
+    server.clocks.confirm("client", timeOf(now + STEP / 2), now, now + STEP);
+    server.asked = true;
+  }
+
+  function start(now: number, server: Server, index: number): void {
+    while (server.current === undefined) {
+      const held = server.held.shift();
+      const request = held ?? take(now, server);
+      if (request === undefined) return;
+      if (isRefused(request, now, server, false)) {
+        if (held === undefined) return;
+        continue;
+      }
+      request.startedAt = now;
+      server.current = { request, began: now, end: now + (plan.servers[index]?.(random()) ?? 0) };
+    }
+  }
+
+  for (let now = 0; now < plan.duration; now += STEP) {
+    const rate = plan.load.findLast(([from]) => from <= now)?.[1] ?? 0;
+    if (due < now) due = now;
+    while (rate > 0 && due < now + STEP) {
+      queue.push({ sentAt: now });
+      if (inWindow(now)) counts.made++;
+      due -= Math.log(1 - random()) / rate;
+    }
+    while ((queue[head]?.sentAt ?? Infinity) + plan.deadline <= now) head++;
+    for (const [index, server] of servers.entries()) {
+      end(now, server);
+      start(now, server, index);
+      if (server.current === undefined || !server.admission.isPressed(now)) continue;
+      while (server.held.length > 0 && isRefused(server.held[0] as Taken, now, server, false)) server.held.shift();
+      if (server.held.length >= surplusPrefetch(1, server.service.most)) continue;
+      const request = take(now, server);
+      if (request !== undefined && !isRefused(request, now, server, true)) server.held.push(request);
+    }
+  }
+  const { work, ...others } = counts;
+  return { ...others, goodput: work / (to - from) / servers.length };
+}

@@ -1,0 +1,193 @@
+import { assert, assertEquals } from "@std/assert";
+import { Admission, type Candidate } from "../../../lib/server/admission.ts";
+import { BlindShedding } from "../../../lib/server/blind_shedding.ts";
+import { ServiceTime } from "../../../lib/server/service_time.ts";
+
+/** An admission whose one method takes 20 ms. */
+function learned(): { readonly admission: Admission; readonly service: ServiceTime } {
+  const service = new ServiceTime();
+  service.ended(20);
+  return { service, admission: new Admission([service]) };
+}
+
+/** A request with a deadline of one second, of which so much is left at the time 10,000. */
+function request(left: number, more: Partial<Candidate> = {}): Candidate {
+  return { expiration: 1_000, known: false, endsAt: 10_000 + left, startedAt: 10_000, ...more };
+}
+
+const NOW = 10_000;
+
+Deno.test("ServiceTime knows the shortest and the longest duration, and forgets them slowly", () => {
+  const service = new ServiceTime();
+  assertEquals([service.least, service.most], [0, 0]);
+  service.ended(20);
+  assertEquals([service.least, service.most], [20, 20]);
+  service.ended(4);
+  assertEquals(service.least, 4);
+  assert(service.most > 19);
+  service.ended(40);
+  assert(service.most > 29 && service.least < 5);
+  for (let n = 0; n < 500; n++) service.ended(10);
+  assert(Math.abs(service.least - 10) < 0.1 && Math.abs(service.most - 10) < 0.1);
+});
+
+Deno.test("ServiceTime learns from aborted handlers that they would have taken longer", () => {
+  const service = new ServiceTime();
+  service.aborted(30);
+  assertEquals([service.least, service.most], [0, 30]);
+  service.aborted(10);
+  assertEquals(service.most, 30);
+  service.ended(100);
+  assertEquals([service.least, service.most], [100, 100]);
+});
+
+Deno.test("Admission starts a request without a deadline, whatever else", () => {
+  const { admission, service } = learned();
+  admission.judge(request(1), service, NOW, false);
+  assertEquals(
+    admission.judge(request(0, { expiration: undefined, endsAt: Infinity }), service, NOW, false),
+    undefined,
+  );
+});
+
+Deno.test("Admission refuses what has waited for long and has less time left than the shortest work takes", () => {
+  const { admission, service } = learned();
+  assertEquals(admission.judge(request(21), service, NOW, false), undefined);
+  assert(!admission.isPressed(NOW));
+  assertEquals(admission.judge(request(19), service, NOW, false), { left: 19, needed: 20 });
+  assert(admission.isPressed(NOW));
+});
+
+Deno.test("Admission never refuses what has waited for less than a quarter of its time", () => {
+  const service = new ServiceTime();
+  // The first one took long, because something had to be loaded.
+  service.ended(5_000);
+  const admission = new Admission([service]);
+  assertEquals(admission.judge(request(760), service, NOW, false), undefined);
+  assert(admission.judge(request(740), service, NOW, false) !== undefined);
+  // Also under overload.
+  assertEquals(admission.judge(request(760), service, NOW, true), undefined);
+});
+
+Deno.test("Admission leaves a margin while the servers are overloaded, and a larger one for what would wait", () => {
+  const { admission, service } = learned();
+  admission.judge(request(1), service, NOW, false);
+  assert(admission.judge(request(31), service, NOW, false) !== undefined);
+  assertEquals(admission.judge(request(33), service, NOW, false), undefined);
+  assert(admission.judge(request(59), service, NOW, true) !== undefined);
+  assertEquals(admission.judge(request(61), service, NOW, true), undefined);
+});
+
+Deno.test("Admission needs no margin any more a second after the last sign of overload", () => {
+  const { admission, service } = learned();
+  admission.judge(request(1), service, NOW, false);
+  const later = NOW + 1_000;
+  assert(!admission.isPressed(later));
+  assertEquals(admission.judge(request(25, { endsAt: later + 25 }), service, later, false), undefined);
+});
+
+Deno.test("Admission lets all methods wait alike, so that slow ones are not starved", () => {
+  const quick = new ServiceTime();
+  const slow = new ServiceTime();
+  quick.ended(5);
+  slow.ended(80);
+  const admission = new Admission([quick, slow]);
+  admission.judge(request(1), quick, NOW, false);
+  assert(admission.judge(request(170), quick, NOW, true) !== undefined);
+  assertEquals(admission.judge(request(190), quick, NOW, true), undefined);
+  // But not for more than half of their deadline.
+  slow.ended(5_000);
+  assertEquals(admission.judge(request(501), quick, NOW, true), undefined);
+});
+
+Deno.test("Admission counts the time for which a request has waited at the server", () => {
+  const { admission, service } = learned();
+  // It had not waited when it came.
+  const held = request(1_000);
+  assertEquals(admission.judge(held, service, NOW, true), undefined);
+  assert(admission.judge(held, service, NOW + 985, false) !== undefined);
+});
+
+Deno.test("Admission takes it for a sign of overload that what had waited for long was started in vain", () => {
+  const { admission, service } = learned();
+  assert(!admission.ended(request(30), service, NOW + 25, false));
+  assert(admission.isPressed(NOW + 25));
+});
+
+Deno.test("Admission learns by how much waits are longer than is known, and forgets it", () => {
+  const { admission, service } = learned();
+  // It seemed to have 100 ms left, but its caller stopped waiting after 15.
+  assert(admission.ended(request(100), service, NOW + 15, false));
+  assert(admission.judge(request(100), service, NOW, false) !== undefined);
+  for (let n = 0; n < 300; n++) admission.ended(request(500), service, NOW + 20, true);
+  assertEquals(admission.judge(request(50), service, NOW, false), undefined);
+});
+
+Deno.test("Admission takes a handler that outlasts a deadline for no sign of overload", () => {
+  const { admission, service } = learned();
+  assert(!admission.ended(request(1_000), service, NOW + 1_001, false));
+  assert(!admission.isPressed(NOW + 1_001));
+});
+
+Deno.test("Admission wants to know the clock of a caller that has left early, and ignores it where it is known", () => {
+  const { admission, service } = learned();
+  assert(admission.ended(request(1_000), service, NOW + 15, false));
+  assert(!admission.ended(request(1_000, { known: true }), service, NOW + 15, false));
+  assert(!admission.isPressed(NOW + 15));
+});
+
+Deno.test("BlindShedding refuses nothing before two requests in a row were in vain", () => {
+  const blind = new BlindShedding();
+  assert(!blind.refuses(0, true));
+  assert(!blind.inVain(0, 10));
+  blind.answered(30);
+  assert(!blind.inVain(40, 50));
+  assert(!blind.refuses(51, false));
+});
+
+Deno.test("BlindShedding refuses a burst, then twice as many if that was too few", () => {
+  const blind = new BlindShedding();
+  const burst = (now: number): number => {
+    let count = 0;
+    while (blind.refuses(now, false)) count++;
+    return count;
+  };
+  blind.inVain(0, 10);
+  assert(blind.inVain(11, 20));
+  assertEquals(burst(21), 4);
+  // One that was started before the burst tells nothing about it.
+  assert(!blind.inVain(15, 25));
+  blind.answered(45);
+  blind.inVain(46, 60);
+  assert(blind.inVain(61, 70));
+  assertEquals(burst(71), 8);
+});
+
+Deno.test("BlindShedding refuses as many for each answer as it did before, and stops when the queue is empty", () => {
+  const blind = new BlindShedding();
+  blind.inVain(0, 10);
+  blind.inVain(11, 20);
+  for (let n = 0; n < 4; n++) assert(blind.refuses(21, false));
+  for (let n = 0; n < 2; n++) blind.answered(40);
+  blind.inVain(41, 50);
+  blind.inVain(51, 60);
+  while (blind.refuses(61, false));
+  // Four for two answers, and a tenth more.
+  blind.answered(80);
+  assert(blind.refuses(81, false) && blind.refuses(81, false) && !blind.refuses(81, false));
+  blind.answered(100);
+  // A handler has been free for a while.
+  assert(!blind.refuses(200, true));
+  blind.answered(220);
+  assert(!blind.refuses(221, false));
+});
+
+Deno.test("BlindShedding gives up a burst after a while, and when a request has not waited", () => {
+  for (const stop of [true, false]) {
+    const blind = new BlindShedding();
+    blind.inVain(0, 10);
+    blind.inVain(11, 20);
+    if (stop) blind.stop();
+    assert(!blind.refuses(stop ? 21 : 271, false));
+  }
+});

@@ -1,0 +1,175 @@
+import { assert, assertEquals, assertLessOrEqual } from "@std/assert";
+import fc from "fast-check";
+import { ClockOffsets, MAX_CLIENTS } from "../../../lib/server/clock_offsets.ts";
+import { runs } from "../../support/runs.ts";
+
+const HOUR = 3_600_000;
+/** How long requests may wait here, in ms. */
+const LIMIT = 1_000;
+
+Deno.test("ClockOffsets takes for waited what a request is later than the fastest one of its client", () => {
+  const clocks = new ClockOffsets();
+  assertEquals(clocks.waited("a", 10_000, 500, LIMIT), 0);
+  assert(Math.abs(clocks.waited("a", 10_100, 1_000, LIMIT) - 400) <= 1);
+  // A faster one corrects the first.
+  assertEquals(clocks.waited("a", 10_600, 1_050, LIMIT), 0);
+  assert(Math.abs(clocks.waited("a", 10_700, 1_200, LIMIT) - 50) <= 1);
+});
+
+Deno.test("ClockOffsets knows each client's clock by itself", () => {
+  const clocks = new ClockOffsets();
+  clocks.waited("a", 0, 1_000, LIMIT);
+  assertEquals(clocks.waited("b", HOUR, 1_000, LIMIT), 0);
+  assert(clocks.waited("a", 0, 1_500, LIMIT) > 498);
+});
+
+Deno.test("ClockOffsets starts again when a request seems to have waited for longer than it may", () => {
+  const clocks = new ClockOffsets();
+  clocks.waited("a", 0, 0, LIMIT);
+  clocks.confirm("a", 0, 0, 0);
+  // The client's computer slept for ten seconds, in which its clock stood still.
+  assertEquals(clocks.waited("a", 100, 10_100, LIMIT), 0);
+  assertEquals(clocks.get("a")?.confirmedAt, undefined);
+  assert(clocks.waited("a", 200, 10_300, LIMIT) > 98);
+});
+
+Deno.test("ClockOffsets believes that a request has waited for a little longer than it may", () => {
+  const clocks = new ClockOffsets();
+  clocks.waited("a", 0, 0, LIMIT);
+  assert(clocks.waited("a", 0, LIMIT + 240, LIMIT) > LIMIT);
+});
+
+Deno.test("ClockOffsets learns from an answer, in either direction", () => {
+  const clocks = new ClockOffsets();
+  // All requests so far have waited for 900 ms: that is not known.
+  assertEquals(clocks.waited("a", 0, 900, LIMIT), 0);
+  assertEquals(clocks.waited("a", 100, 1_000, LIMIT), 0);
+  clocks.confirm("a", 1_003, 1_001, 1_005);
+  assert(Math.abs(clocks.waited("a", 200, 1_100, LIMIT) - 898) <= 1);
+  // The client's clock has stood still for 500 ms.
+  clocks.confirm("a", 2_003, 2_501, 2_505);
+  assert(Math.abs(clocks.waited("a", 2_100, 2_700, LIMIT) - 98) <= 1);
+});
+
+Deno.test("ClockOffsets keeps a bound that an answer, which was slow, does not contradict", () => {
+  const clocks = new ClockOffsets();
+  clocks.waited("a", 0, 1, LIMIT);
+  clocks.confirm("a", 100, 90, 190);
+  assert(clocks.waited("a", 200, 251, LIMIT) > 49);
+});
+
+Deno.test("ClockOffsets learns from an answer of a client that it has forgotten", () => {
+  const clocks = new ClockOffsets();
+  clocks.confirm("a", 0, 10, 12);
+  assertEquals(clocks.get("a")?.confirmedAt, 12);
+  assert(clocks.waited("a", 0, 112, LIMIT) > 99);
+});
+
+Deno.test("ClockOffsets remembers a bounded number of clients, and those that send go on being remembered", () => {
+  const clocks = new ClockOffsets();
+  for (let n = 0; n < 3 * MAX_CLIENTS; n++) {
+    clocks.waited(`client-${n}`, n, n, LIMIT);
+    if (n % 100 === 0) clocks.waited("busy", n, n, LIMIT);
+    assertLessOrEqual(clocks.size, MAX_CLIENTS + 1);
+  }
+  assert(clocks.get("busy") !== undefined);
+  assertEquals(clocks.get("client-0"), undefined);
+});
+
+/** A client's clock: its zero, by how much it is faster, and when it stood still for how long. */
+interface Clock {
+  readonly zero: number;
+  readonly ppm: number;
+}
+
+function timeOf({ zero, ppm }: Clock, now: number): number {
+  return Math.floor(zero + now * (1 + ppm / 1e6));
+}
+
+const clock = fc.record({
+  zero: fc.integer({ min: 0, max: 24 * HOUR }),
+  ppm: fc.integer({ min: -1_000, max: 1_000 }),
+});
+const messages = fc.array(
+  fc.record({
+    gap: fc.integer({ min: 0, max: 5_000 }),
+    delay: fc.oneof(fc.integer({ min: 0, max: 5 }), fc.integer({ min: 0, max: LIMIT })),
+    answers: fc.boolean(),
+    roundTrip: fc.integer({ min: 0, max: 50 }),
+  }),
+  { minLength: 1, maxLength: 100 },
+);
+
+Deno.test("a wait is never longer than the true one, whatever the clocks, the delays and the order of arrival", () => {
+  fc.assert(
+    fc.property(clock, messages, (client, all) => {
+      const clocks = new ClockOffsets();
+      let sentAt = 0;
+      const arrivals = all.map(({ gap, delay }) => ({ sentAt: sentAt += gap, delay }))
+        .toSorted((a, b) => a.sentAt + a.delay - b.sentAt - b.delay);
+      for (const { sentAt, delay } of arrivals) {
+        const waited = clocks.waited("a", timeOf(client, sentAt), sentAt + delay, LIMIT);
+        // Clients send whole ms.
+        assertLessOrEqual(waited, delay + 1);
+      }
+    }),
+    runs(2_000),
+  );
+});
+
+Deno.test("a wait is known to the round trip of the last answer and the drift since, even if all requests have waited", () => {
+  fc.assert(
+    fc.property(clock, messages, (client, all) => {
+      const clocks = new ClockOffsets();
+      let now = 0;
+      let last: { readonly at: number; readonly error: number } | undefined;
+      for (const { gap, delay, answers, roundTrip } of all) {
+        now += gap + delay;
+        const waited = clocks.waited("a", timeOf(client, now - delay), now, LIMIT);
+        assertLessOrEqual(waited, delay + 1);
+        // 1000 ppm of the clock itself, and 1000 ppm of allowance.
+        if (last !== undefined) assert(waited >= delay - last.error - 2 - (now - last.at) * 0.002);
+        if (!answers) continue;
+        const askedAt = now;
+        now += roundTrip;
+        clocks.confirm("a", timeOf(client, askedAt + roundTrip / 2), askedAt, now);
+        last = { at: now, error: roundTrip };
+      }
+    }),
+    runs(2_000),
+  );
+});
+
+Deno.test("a clock that stood still makes waits too long until the next answer, and not afterwards", () => {
+  fc.assert(
+    fc.property(clock, messages, fc.integer({ min: 1, max: HOUR }), (client, all, pause) => {
+      const clocks = new ClockOffsets();
+      clocks.waited("a", timeOf(client, 0), 0, LIMIT);
+      clocks.confirm("a", timeOf(client, 0), 0, 0);
+      // From now on the client's clock is behind by the pause.
+      const late = { ...client, zero: client.zero - pause };
+      let now = pause;
+      clocks.confirm("a", timeOf(late, now + 1), now, now + 2);
+      for (const { gap, delay } of all) {
+        now += gap + delay + 2;
+        assertLessOrEqual(clocks.waited("a", timeOf(late, now - delay), now, LIMIT), delay + 1);
+      }
+    }),
+    runs(1_000),
+  );
+});
+
+Deno.test("a client that sends any numbers changes nothing for another one", () => {
+  fc.assert(
+    fc.property(fc.array(fc.maxSafeInteger()), (numbers) => {
+      const clocks = new ClockOffsets();
+      clocks.waited("honest", 0, 0, LIMIT);
+      for (const number of numbers) {
+        const waited = clocks.waited("hostile", number, 10, LIMIT);
+        assert(waited >= 0 && waited <= LIMIT + 250);
+      }
+      assert(Math.abs(clocks.waited("honest", 100, 300, LIMIT) - 200) <= 1);
+    }),
+    runs(500),
+  );
+});
