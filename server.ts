@@ -30,6 +30,7 @@ ${URL_HELP}
   --queue-type TYPE   how to declare the queue if it does not exist: quorum (default), classic
                       (durable), or transient, which servers of older tutorials want
   --prefetch N        requests in progress at once, 1 to 65535; default 1
+  --max-length N      how many requests may wait in the queue, if this declares it; the broker refuses more at once
   --reply-to PATTERN  also answer to queues whose names match this regular expression; callers can make the server
                       publish to them. Queues named by the broker, and exclusive ones, need no permission
   --delay TIME        make each answer take that long, such as 500ms, 5s or 2m
@@ -61,6 +62,7 @@ function args(): Args {
     "queue",
     "queue-type",
     "prefetch",
+    "max-length",
     "reply-to",
     "delay",
     "health",
@@ -96,6 +98,11 @@ async function startComputing(naive: boolean, workers: number): Promise<Computin
   };
 }
 
+function parseMaxLength(text: string): number {
+  if (/^\d{1,10}$/.test(text)) return Number(text);
+  throw new UsageError(`Invalid value "${text}" for --max-length: want a number from 1 to 4294967295`);
+}
+
 function parseQueueType(text: string): QueueType {
   if (text === "quorum" || text === "classic" || text === "transient") return text;
   throw new UsageError(`Invalid value "${text}" for --queue-type: want quorum, classic or transient`);
@@ -122,7 +129,8 @@ async function main(): Promise<number> {
   const prefetch = parsePrefetch(values["prefetch"] ?? (workers > 0 ? `${workers + 10}` : "1"));
   const delay = values["delay"] === undefined ? 0 : parseDuration(values["delay"], "delay");
   const pattern = values["reply-to"] === undefined ? undefined : parsePattern(values["reply-to"]);
-  const served = asUsage(() => procedure({ ...fibonacci, queue, queueType }));
+  const maxLength = values["max-length"] === undefined ? undefined : parseMaxLength(values["max-length"]);
+  const served = asUsage(() => procedure({ ...fibonacci, queue, queueType, maxLength }));
   const url = brokerUrl(given);
   const flags = connectFlags(given);
   const health = values["health"] === undefined ? undefined : parseHealthAddress(values["health"]);

@@ -55,7 +55,7 @@ export async function startServer<RequestIn, RequestOut, ReplyIn, ReplyOut>(
   options: RpcServerOptions & ServeOptions = {},
 ): Promise<RpcServer> {
   const events: ServerEvent[] = [];
-  const { prefetch, ...rest } = options;
+  const { prefetch, loadShedding, ...rest } = options;
   const server = await RpcServer.connect(url, {
     drainTimeout: DRAIN,
     backoff: { min: 10, max: 100 },
@@ -64,7 +64,10 @@ export async function startServer<RequestIn, RequestOut, ReplyIn, ReplyOut>(
   });
   toldBy.set(server, events);
   try {
-    await server.serve(served, handler, prefetch === undefined ? {} : { prefetch });
+    await server.serve(served, handler, {
+      ...(prefetch === undefined ? {} : { prefetch }),
+      ...(loadShedding === undefined ? {} : { loadShedding }),
+    });
   } catch (error) {
     await server.close();
     throw error;
