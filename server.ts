@@ -99,7 +99,8 @@ async function startComputing(naive: boolean, workers: number): Promise<Computin
 }
 
 function parseMaxLength(text: string): number {
-  if (/^\d{1,10}$/.test(text)) return Number(text);
+  const maxLength = /^\d{1,10}$/.test(text) ? Number(text) : 0;
+  if (maxLength >= 1 && maxLength <= 4_294_967_295) return maxLength;
   throw new UsageError(`Invalid value "${text}" for --max-length: want a number from 1 to 4294967295`);
 }
 
