@@ -21,7 +21,9 @@ const HOSTILE_MS = 1_200;
 function directAddress(node: string): string {
   const name = new TextEncoder().encode(node);
   const pid = Uint8Array.of(131, 88, 119, name.length, ...name, 0, 0, 2, 188, 0, 0, 0, 0, 0x6b, 6, 0x5f, 0x14);
-  return `amq.rabbitmq.reply-to.${pid.toBase64()}.${crypto.getRandomValues(new Uint8Array(16)).toBase64()}`;
+  return `amq.rabbitmq.reply-to.${Buffer.from(pid).toString("base64")}.${
+    Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString("base64")
+  }`;
 }
 
 /** `sent_at` as py-amqp writes integers beyond 32 bits. */

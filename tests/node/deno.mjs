@@ -6,6 +6,7 @@
 
 import { connect, createServer } from "node:net";
 import { test } from "node:test";
+import { Readable, Writable } from "node:stream";
 import { inspect } from "node:util";
 
 /** A TCP socket with the methods of `Deno.TcpConn`. */
@@ -45,6 +46,14 @@ class Conn {
       this.#socket.write(bytes.slice(), (error) => error ? reject(error) : resolve());
     });
     return bytes.length;
+  }
+
+  get readable() {
+    return Readable.toWeb(this.#socket);
+  }
+
+  get writable() {
+    return Writable.toWeb(this.#socket);
   }
 
   setNoDelay(on) {
