@@ -69,9 +69,8 @@ Deno.test("A span of a server starts when its request arrived, although an earli
     return n;
   });
   await Promise.all([rpc.client.call(double, 1), rpc.client.call(double, 2)]);
-  const [first, second] = started;
+  const [, second] = started;
   // The second one ended 60 ms after both arrived.
-  assertEquals(first?.startTime, undefined);
   const took = ended - Number(second?.startTime);
   assertEquals(took >= 50 && took < 1_000, true, `${took} ms`);
 });
