@@ -20,7 +20,7 @@ export interface WorkerPoolOptions {
 /** How many processes a pool may have. */
 export const MAX_WORKERS = 1_000;
 
-/** The wait before a process is started again that did not start. */
+/** The wait before the next process, when several in a row have ended without a result. */
 const RESTART = { min: 100, max: 5_000 };
 
 /** A request that waits for a worker. */
@@ -67,6 +67,8 @@ export class WorkerPool implements AsyncDisposable {
   readonly #waiting = new Set<Waiting>();
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   #methods: readonly string[] | undefined;
+  /** How many processes in a row have ended by themselves, or did not start. */
+  #losses = 0;
   #closing: Promise<void> | undefined;
 
   private constructor(module: string, onLost: (reason: Error) => void) {
@@ -127,7 +129,9 @@ export class WorkerPool implements AsyncDisposable {
     const worker = this.#takeIdle() ?? await this.#next(context.signal);
     try {
       // The type is that of the module's handlers, which `workerHandlers` checks.
-      return await worker.run(request, context) as Reply;
+      const reply = await worker.run(request, context) as Reply;
+      this.#losses = 0;
+      return reply;
     } finally {
       this.#free(worker);
     }
@@ -200,21 +204,27 @@ export class WorkerPool implements AsyncDisposable {
     const at = this.#idle.indexOf(worker);
     if (at >= 0) this.#idle.splice(at, 1);
     if (this.#closing !== undefined || !wasReady) return;
-    if (!worker.killed) this.#onLost(reason);
-    this.#replace(0);
+    if (worker.killed) this.#replace();
+    else this.#lost(reason);
   }
 
-  async #replace(attempt: number): Promise<void> {
+  /** The first one is replaced at once. */
+  #lost(reason: Error): void {
+    this.#onLost(reason);
+    const delay = this.#losses === 0 ? 0 : backoffDelay(this.#losses - 1, RESTART);
+    this.#losses++;
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      this.#replace();
+    }, delay);
+    this.#timers.add(timer);
+  }
+
+  async #replace(): Promise<void> {
     try {
       await this.#start();
     } catch (error) {
-      if (this.#closing !== undefined) return;
-      this.#onLost(error instanceof Error ? error : new Error(String(error)));
-      const timer = setTimeout(() => {
-        this.#timers.delete(timer);
-        this.#replace(attempt + 1);
-      }, backoffDelay(attempt, RESTART));
-      this.#timers.add(timer);
+      if (this.#closing === undefined) this.#lost(error instanceof Error ? error : new Error(String(error)));
     }
   }
 }

@@ -45,7 +45,10 @@ export class WorkerProcess {
     } catch (error) {
       throw notPermitted(error);
     }
-    this.#child.on("message", (message) => this.#received(v8.deserialize(message as Uint8Array)));
+    this.#child.on("message", (message) => {
+      // Anything else is the module's own: it may call `process.send` too.
+      if (message instanceof Uint8Array) this.#received(v8.deserialize(message));
+    });
     this.#child.on("error", (error) => {
       this.kill();
       this.#end(notPermitted(error));

@@ -26,6 +26,7 @@ type AnyHandler = (request: unknown, context: WorkerContext) => unknown;
  *   process starts faster.
  * @param handlers The handler of a procedure, or one for each method of a service.
  * @returns The handlers.
+ * @throws {Error} If it is called twice in such a process: the module must not import another one that calls it.
  *
  * @example
  * ```ts
@@ -48,9 +49,16 @@ type AnyHandler = (request: unknown, context: WorkerContext) => unknown;
 export function workerHandlers<What extends AnyProcedure | Service<Methods>>(
   handlers: HandlersOf<What>,
 ): HandlersOf<What> {
-  if (process.argv.includes(WORKER_ARGUMENT) && process.send !== undefined) new Worker(handlers).start();
+  if (process.argv.includes(WORKER_ARGUMENT) && process.send !== undefined) {
+    if (started) throw new Error("Cannot define handlers: workerHandlers() was called before in this process");
+    started = true;
+    new Worker(handlers).start();
+  }
   return handlers;
 }
+
+/** Whether this process has its handlers. */
+let started = false;
 
 /** Runs the requests that the server sends, one at a time. */
 class Worker {

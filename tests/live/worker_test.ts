@@ -6,17 +6,19 @@
 
 import { assert, assertEquals, assertLess, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
 import { RpcClient, RpcError, RpcServer, type ServeOptions, type ServerEvent, WorkerPool } from "../../lib/rpc.ts";
+import { SOON } from "../support/lab.ts";
 import { HEAVY, heavy } from "../support/heavy.ts";
 import { live, waitFor } from "../support/live.ts";
 import { failure, texts } from "../support/pair.ts";
 import { sleep } from "../support/handlers.ts";
+import { portOf, relay, through } from "../support/relay.ts";
 
 /** A server whose handlers run in workers, with a client. */
 async function start(url: string, queue: string, options: ServeOptions = {}) {
   await using opened = new AsyncDisposableStack();
   const events: ServerEvent[] = [];
   const server = opened.use(
-    await RpcServer.connect(url, { onEvent: (event) => events.push(event), drainTimeout: 2_000 }),
+    await RpcServer.connect(url, { onEvent: (event) => events.push(event), drainTimeout: 2_000, backoff: SOON }),
   );
   const serving = await server.serve(heavy(queue), HEAVY, { workers: 2, ...options });
   const client = opened.use(await RpcClient.connect(url));
@@ -160,6 +162,8 @@ live("RpcServer.serve() rejects a module that is none, or has other handlers", r
     RpcError,
   );
   assertEquals([missing.code, missing.outcome], ["failed_precondition", "not_executed"]);
+  const twice = import.meta.resolve("../support/twice_heavy.ts");
+  await assertRejects(() => server.serve(heavy(queue), twice, { workers: 1 }), RpcError, "exited with code 1");
   await assertRejects(() => server.serve(texts(queue), HEAVY, { workers: 1 }), TypeError, "one handler");
   await assertRejects(() => server.serve(heavy(queue), "./heavy.ts", { workers: 1 }), TypeError, "import.meta.resolve");
   await assertRejects(() => server.serve(texts(queue), (name) => name, { workers: 1 }), TypeError, "'workers'");
@@ -186,4 +190,28 @@ live("A handler in the server may give some of its requests to workers", run, as
   const [a, b, c] = await Promise.all([api.compute(200), api.compute(200), api.compute(1)]);
   assertEquals([a, c], [b, Deno.pid]);
   assertNotEquals(a, c);
+});
+
+live("A worker whose request is delivered too often is stopped, and the request is answered", run, async (use) => {
+  await using link = relay(portOf(use.url));
+  await using site = await start(through(use.url, link.port), use.queue, { workers: 1 });
+  await using client = await RpcClient.connect(use.url);
+  const spinning = failure(client.of(heavy(use.queue)).spin(1));
+  await waitFor("it runs", () => site.server.pending === 1);
+  for (let loss = 1; loss <= 10; loss++) {
+    link.cut();
+    await waitFor("it is delivered again", () => site.told("redelivered_request").length === loss);
+  }
+  const error = await spinning;
+  assertEquals([error.code, error.outcome], ["aborted", "unknown"]);
+  // The only worker is free again.
+  assertEquals(typeof await client.of(heavy(use.queue)).compute(1), "number");
+  assertEquals(site.told("worker_lost"), []);
+});
+
+live("Workers that crash one after the other are replaced, at last after a while", run, async ({ url, queue }) => {
+  await using site = await start(url, queue, { workers: 1 });
+  for (let n = 0; n < 4; n++) assertEquals((await failure(site.api.die(7))).code, "internal");
+  assertEquals(typeof await site.api.compute(1), "number");
+  assertEquals(site.told("worker_lost").length, 4);
 });
