@@ -181,8 +181,9 @@ export class CallRunner {
     call.answered = true;
     this.#land(call);
     this.#queues.answered(call.procedure.queue);
-    if (call.onReplyHeaders !== undefined && properties.headers !== undefined) {
-      emitTo(call.onReplyHeaders, readStringHeaders(properties.headers));
+    if (call.onReplyHeaders !== undefined) {
+      const headers = readStringHeaders(properties.headers);
+      if (Object.keys(headers).length > 0) emitTo(call.onReplyHeaders, headers);
     }
     const fail = (error: RpcError): void => void this.#pending.reject(call, this.#answered(call, error));
     try {

@@ -32,7 +32,8 @@ export function replyMessage(parts: ReplyParts): Publish {
       correlationId,
       replyTo: clockAddress,
       type: clockAddress !== undefined ? CLOCK_QUESTION : isError ? ERROR_TYPE : undefined,
-      headers,
+      // None for a handler that has only looked at its empty `replyHeaders`.
+      headers: headers?.length === 0 ? undefined : headers,
     },
     body,
   };

@@ -26,7 +26,8 @@ export interface RequestParts {
 
 /** The message of a request. */
 export function requestMessage(parts: RequestParts): Publish {
-  const { queue, method, headers, id, messageId, replyTo, contentType, expiration, sentAt, priority, body } = parts;
+  const { queue, method, id, messageId, replyTo, contentType, expiration, sentAt, priority, body } = parts;
+  const headers = parts.headers?.length === 0 ? undefined : parts.headers;
   return {
     exchange: "",
     routingKey: toByteString(queue),

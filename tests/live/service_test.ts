@@ -2,6 +2,7 @@ import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/
 import { z } from "zod";
 import {
   empty,
+  type Headers,
   integer,
   type Interceptor,
   isRpcError,
@@ -177,12 +178,17 @@ live("Headers go both ways, and are frozen", async ({ url, queue }) => {
       context.replyHeaders["took"] = "1 ms";
       return 2 * n;
     },
+    half: (n, { replyHeaders }) => n / 2 + Object.keys(replyHeaders).length,
   });
   await using client = await RpcClient.connect(url);
   const headers = { tenant: "acme", traceparent: "00-1-2-01", empty: "" };
   const got: unknown[] = [];
-  await client.of(maths(queue)).double(1, { headers, onReplyHeaders: (reply) => got.push({ ...reply }) });
+  const onReplyHeaders = (reply: Headers): void => void got.push({ ...reply });
+  await client.of(maths(queue)).double(1, { headers, onReplyHeaders });
   assertEquals([seen, got], [[headers, true], [{ took: "1 ms" }]]);
+  // Without headers it is not called, although the handler has looked at them.
+  await client.of(maths(queue)).half(2, { onReplyHeaders });
+  assertEquals(got.length, 1);
 });
 
 live("Headers that are not as they must be are refused before anything is written", async ({ url, queue }) => {

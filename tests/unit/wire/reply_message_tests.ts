@@ -29,6 +29,12 @@ Deno.test("replyMessage() of a result has no type, and echoes the bytes that cam
   assertStrictEquals(message.body, PARTS.body);
 });
 
+Deno.test("replyMessage() has the headers, and no table where there are none", () => {
+  const headers = [["a", "1"]] as const;
+  assertStrictEquals(replyMessage({ ...PARTS, headers }).properties.headers, headers);
+  assertEquals(replyMessage({ ...PARTS, headers: [] }).properties.headers, undefined);
+});
+
 Deno.test("replyMessage() of an error has the type rpc.error", () => {
   assertEquals(replyMessage({ ...PARTS, isError: true }).properties.type, "rpc.error");
 });

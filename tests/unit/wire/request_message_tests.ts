@@ -39,6 +39,12 @@ Deno.test("requestMessage() has the properties of the wire protocol, as bytes", 
   });
 });
 
+Deno.test("requestMessage() has the headers, and no table where there are none", () => {
+  const headers = [["a", "1"]] as const;
+  assertEquals(requestMessage({ ...PARTS, headers }).properties.headers, headers);
+  assertEquals(requestMessage({ ...PARTS, headers: [] }).properties.headers, undefined);
+});
+
 Deno.test("requestMessage() has the priority of the call", () => {
   for (const priority of [0, 255]) assertEquals(requestMessage({ ...PARTS, priority }).properties.priority, priority);
 });
