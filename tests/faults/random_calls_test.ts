@@ -1,13 +1,23 @@
 import { assert, assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
-import { type CallOptions, procedure, type RpcClient, RpcError, type RpcOutcome } from "../../lib/rpc.ts";
+import {
+  type CallOptions,
+  type Headers,
+  isRpcError,
+  type RpcClient,
+  RpcError,
+  type RpcOutcome,
+} from "../../lib/rpc.ts";
 import { deleteQueue, live, queueInfo, waitFor } from "../support/live.ts";
 import { connectClient, failure, heard, texts } from "../support/pair.ts";
 import {
   type Act,
   ACTS,
+  clientMethods,
   clientProcedures,
+  ECHO,
   encodeTask,
   type Entry,
+  OTHER_DETAILS,
   type PropertyServer,
   readLog,
   spawnServer,
@@ -25,7 +35,19 @@ const IN_FLIGHT = 40;
 const SLACK = 2_000;
 
 /** What one call sends. */
-type Kind = "a task" | "no task" | "no JSON" | "what has no encoding" | "a task to a missing queue";
+type Kind =
+  | "a task"
+  | "no task"
+  | "no JSON"
+  | "what has no encoding"
+  | "a task to a missing queue"
+  | "a task to a missing method";
+
+/** What can be called, each by whether it is idempotent: true, absent or false. */
+interface Called {
+  readonly procedures: ReturnType<typeof clientProcedures>;
+  readonly methods: ReturnType<typeof clientMethods>;
+}
 
 /** One call. */
 interface Plan {
@@ -33,6 +55,10 @@ interface Plan {
   readonly task: Task;
   /** Which procedure: idempotent true, absent or false. */
   readonly idempotent: 0 | 1 | 2;
+  /** Whether it is a method of a service, whose errors are typed, or has a queue of its own. */
+  readonly isMethod: boolean;
+  /** The value of a header that comes back. */
+  readonly echo: string | undefined;
   /** Which client: one over a link that is cut, one with a queue for its replies, one with direct reply-to. */
   readonly client: 0 | 1 | 2;
   readonly timeout: number;
@@ -42,9 +68,13 @@ interface Plan {
 }
 
 function planCall(random: Random, i: number): Plan {
-  const kind: Kind = random.chance(80)
-    ? "a task"
-    : random.pick(["no task", "no JSON", "what has no encoding", "a task to a missing queue"]);
+  const kind: Kind = random.chance(80) ? "a task" : random.pick([
+    "no task",
+    "no JSON",
+    "what has no encoding",
+    "a task to a missing queue",
+    "a task to a missing method",
+  ]);
   const act: Act = random.chance(60) ? "reply" : random.pick(ACTS);
   const slow = random.chance(8);
   return {
@@ -56,6 +86,8 @@ function planCall(random: Random, i: number): Plan {
       heeds: random.chance(70),
     },
     idempotent: random.pick([0, 1, 2]),
+    isMethod: kind === "a task to a missing method" || random.chance(40),
+    echo: random.chance(50) ? `${i} `.repeat(random.integer(1, 60)) : undefined,
     client: random.pick([0, 1, 2]),
     timeout: random.chance(15) ? random.integer(1, 300) : random.integer(3_500, 6_000),
     abortAfter: random.chance(12) ? random.pick([0, random.integer(1, 200)]) : undefined,
@@ -68,6 +100,8 @@ interface Ending {
   readonly result: PromiseSettledResult<number>;
   /** How often it ended. */
   readonly times: number;
+  /** What came back in the header of the reply, each time that one with headers came. */
+  readonly echoes: readonly (string | undefined)[];
   /** When it was made, and when it ended, on the clock of `performance.now()`. */
   readonly from: number;
   readonly to: number;
@@ -118,6 +152,9 @@ class Logged {
 
 /** Why it is unknown whether the work was done; throws where somebody could. */
 function whyUnknown(plan: Plan, error: RpcError, ending: Ending, faults: Faults): string {
+  const redelivered = (): boolean =>
+    during(faults.kills, ending) || plan.client === 0 && plan.idempotent === 0 && during(faults.cuts, ending) ||
+    faults.returns.some((time) => ending.at <= time && time <= ending.at + ending.to - ending.from + 1);
   const elapsed = ending.to - ending.from;
   const killed = during(faults.kills, ending);
   const cut = plan.client === 0 && during(faults.cuts, ending);
@@ -144,31 +181,49 @@ function whyUnknown(plan: Plan, error: RpcError, ending: Ending, faults: Faults)
   }
   if (error.code === "invalid_argument") {
     assert(plan.kind === "no task" || plan.kind === "no JSON");
-    const returned = faults.returns.some((time) => ending.at <= time && time <= ending.at + elapsed + 1);
-    assert(killed || returned || cut && plan.idempotent === 0, "it was neither redelivered nor sent again");
+    assert(redelivered(), "it was neither redelivered nor sent again");
+    return "the refusal of a redelivered request";
+  }
+  if (error.code === "unimplemented" || isOverload(error)) {
+    assert(error.code !== "unimplemented" || plan.kind === "a task to a missing method");
+    assert(redelivered(), "it was neither redelivered nor sent again");
     return "the refusal of a redelivered request";
   }
   throw new Error("there is no reason not to know");
 }
 
+/** Whether a server refused the request because too little time was left for it. */
+function isOverload({ code, message }: RpcError): boolean {
+  return code === "resource_exhausted" && message.includes("are overloaded");
+}
+
 /** Checks that an error whose work was not done says why. */
-function checkNotExecuted(plan: Plan, { code }: RpcError, ending: Ending, faults: Faults): void {
+function checkNotExecuted(plan: Plan, error: RpcError, ending: Ending, faults: Faults): void {
+  const { code } = error;
   const cut = plan.client === 0 && during(faults.cuts, ending);
   const unwritten = cut || plan.failFast;
   if (code === "unavailable") assert(plan.kind === "a task to a missing queue" || plan.failFast);
   else if (code === "invalid_argument") assert(["no task", "no JSON", "what has no encoding"].includes(plan.kind));
   else if (code === "deadline_exceeded") assert(unwritten, "it was written");
   else if (code === "canceled") assert(plan.abortAfter === 0 || unwritten, "it was written");
+  else if (code === "unimplemented") assertEquals(plan.kind, "a task to a missing method");
+  else if (isOverload(error)) assertLess(plan.timeout, 3_500, "it had much time left");
   // A server that stood still does not know whether a request has expired that may run but once.
   else assert(code === "aborted" && plan.idempotent === 2, "it has another reason");
 }
 
 /** Checks that an error says what the handler did. */
-function checkExecuted({ kind, task }: Plan, error: RpcError): void {
+function checkExecuted({ kind, task, isMethod }: Plan, error: RpcError, { methods }: Called): void {
   assertEquals(kind, "a task");
   const { code, message, details } = error;
-  if (task.act.startsWith("throw a status")) assertEquals({ code, message, details }, { ...STATUS });
-  else if (task.act === "throw anything") {
+  const isOther = task.act === "throw a status with other details";
+  if (isOther && !isMethod) assertEquals({ code, message, details }, { ...STATUS, details: OTHER_DETAILS });
+  else if (task.act.startsWith("throw a status") && !isOther) {
+    assertEquals({ code, message, details }, { ...STATUS });
+    const [method] = methods;
+    assert(method !== undefined && isRpcError(error, method));
+    if (isMethod) assert(error.code === STATUS.code && error.outcome === "executed" && error.details.again);
+  } else if (task.act === "throw anything" || isOther) {
     assert(code === "internal" && error.id !== undefined);
     assert(!Deno.inspect(error).includes("secret"));
   } else {
@@ -178,8 +233,10 @@ function checkExecuted({ kind, task }: Plan, error: RpcError): void {
 }
 
 /** Checks one call against what the servers have logged; gives what it is to be counted as. */
-function check(plan: Plan, ending: Ending, logged: Logged, faults: Faults): string {
+function check(plan: Plan, ending: Ending, logged: Logged, faults: Faults, called: Called): string {
   assertEquals(ending.times, 1, "it settles once");
+  assert(ending.echoes.length <= 1, "it has two replies");
+  assert(ending.echoes.every((echo) => echo !== undefined && echo === plan.echo), "the header has changed");
   assertLess(ending.to - ending.from, plan.timeout + 1_000, "it settles in time");
   if (plan.idempotent === 2) assert(logged.of("started").length <= 1, "it ran twice");
   const deliveries = logged.of("started").filter(({ redelivered }) => redelivered === false);
@@ -193,6 +250,7 @@ function check(plan: Plan, ending: Ending, logged: Logged, faults: Faults): stri
   if (result.status === "fulfilled") {
     assertEquals([plan.kind, plan.task.act, result.value], ["a task", "reply", 2 * plan.task.i]);
     assert(logged.of("finished").length > 0, "nobody has made this result");
+    assertEquals(ending.echoes.length, plan.echo === undefined ? 0 : 1, "the reply has other headers");
     return "result";
   }
   const error: unknown = result.reason;
@@ -200,7 +258,8 @@ function check(plan: Plan, ending: Ending, logged: Logged, faults: Faults): stri
   if (error.outcome === "unknown") return `unknown: ${whyUnknown(plan, error, ending, faults)}`;
   if (error.outcome === "executed") {
     assert(logged.answered, "no handler has answered");
-    checkExecuted(plan, error);
+    checkExecuted(plan, error, called);
+    assertEquals(ending.echoes.length, plan.echo === undefined ? 0 : 1, "the error has other headers");
   } else {
     assert(!logged.ran, "a handler was started");
     checkNotExecuted(plan, error, ending, faults);
@@ -248,7 +307,9 @@ live("Every one of 2,000 random calls ends once, in time, and in what the server
   await using rest = new AsyncDisposableStack();
   rest.defer(() => Deno.remove(folder, { recursive: true }));
   const procedures = clientProcedures(queue);
-  for (const { queue } of procedures) rest.defer(() => deleteQueue(url, queue));
+  const called: Called = { procedures, methods: clientMethods(queue) };
+  const queues = [...procedures.map(({ queue }) => queue), `${queue}.service`];
+  for (const queue of queues) rest.defer(() => deleteQueue(url, queue));
 
   const logs = [0, 1].map((which) => `${folder}/${which}.log`);
   const spawn = (which: number): PropertyServer => spawnServer(url, queue, logs[which] ?? "");
@@ -268,10 +329,17 @@ live("Every one of 2,000 random calls ends once, in time, and in what the server
 
   async function call(plan: Plan): Promise<Ending> {
     const { kind, task, timeout, failFast, abortAfter } = plan;
-    const called = procedures[plan.idempotent];
+    const target = (plan.isMethod ? called.methods : called.procedures)[plan.idempotent];
     const client = clients[plan.client];
-    assert(called !== undefined && client !== undefined);
-    const options: CallOptions = { timeout, failFast, signal: lasting.signal };
+    assert(target !== undefined && client !== undefined);
+    const echoes: (string | undefined)[] = [];
+    const options: CallOptions = {
+      timeout,
+      failFast,
+      signal: lasting.signal,
+      onReplyHeaders: (headers: Headers) => echoes.push(headers[ECHO]),
+      ...(plan.echo === undefined ? {} : { headers: { [ECHO]: plan.echo } }),
+    };
     let timer: ReturnType<typeof setTimeout> | undefined;
     let aborted: number | undefined;
     if (abortAfter !== undefined) {
@@ -285,7 +353,8 @@ live("Every one of 2,000 random calls ends once, in time, and in what the server
       if (abortAfter === 0) abort();
       else timer = setTimeout(abort, abortAfter);
     }
-    const missing = procedure({ ...called, queue: `${queue}.missing` });
+    const missing = { ...target, queue: `${queue}.missing` };
+    const unknown = { ...target, method: "unknown" };
     const body = kind === "no task"
       ? new TextEncoder().encode(`{"i":${task.i},"act":"dance"}`)
       : kind === "no JSON"
@@ -301,18 +370,23 @@ live("Every one of 2,000 random calls ends once, in time, and in what the server
       times++;
       to = performance.now();
     };
-    const made = client.call(kind === "a task to a missing queue" ? missing : called, body, options);
+    const chosen = kind === "a task to a missing queue"
+      ? missing
+      : kind === "a task to a missing method"
+      ? unknown
+      : target;
+    const made = client.call(chosen, body, options);
     made.then(ended, ended);
     const [result] = await Promise.allSettled([made]);
     clearTimeout(timer);
-    return { result, times, from, to, aborted, at };
+    return { result, times, echoes, from, to, aborted, at };
   }
 
   let done = false;
   const faulty = makeFaults(random, {
     async kill(which) {
       await servers[which]?.kill();
-      for (const { queue } of procedures) {
+      for (const queue of queues) {
         await waitFor("the broker has noticed", async () => (await queueInfo(url, queue))?.consumers === 1);
       }
     },
@@ -351,7 +425,7 @@ live("Every one of 2,000 random calls ends once, in time, and in what the server
       return pending === 0 && running === 0;
     });
   }
-  for (const { queue } of procedures) {
+  for (const queue of queues) {
     await waitFor("no request waits", async () => (await queueInfo(url, queue))?.messages === 0);
   }
   for (const client of clients) await client.close();
@@ -373,7 +447,7 @@ live("Every one of 2,000 random calls ends once, in time, and in what the server
     const logged = entries.get(i) ?? [];
     assert(ending !== undefined);
     try {
-      const as = check(plan, ending, new Logged(logged), faults);
+      const as = check(plan, ending, new Logged(logged), faults, called);
       counts[as] = (counts[as] ?? 0) + 1;
     } catch (error) {
       wrong.push(Deno.inspect({ reason: (error as Error).message, plan, ending, logged }, { depth: 5 }));
@@ -403,7 +477,7 @@ live("Every one of 2,000 random calls ends once, in time, and in what the server
   assertGreaterOrEqual(total("unknown: the deadline"), 20);
   assertGreaterOrEqual(total("unknown: the abort"), 10);
   assertLess(total("unknown"), 500);
-  assertGreaterOrEqual(faults.kills.length, 3);
+  assertGreaterOrEqual(faults.kills.length, 2);
   assertGreaterOrEqual(faults.cuts.length, 1);
   assertGreaterOrEqual(redelivered, 1);
 });

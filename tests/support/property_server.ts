@@ -9,6 +9,7 @@ import {
   bytes,
   type Codec,
   json,
+  method,
   type Procedure,
   procedure,
   type RequestContext,
@@ -16,6 +17,7 @@ import {
   RpcServer,
   type Schema,
   type SchemaIssue,
+  service,
 } from "../../lib/rpc.ts";
 import { sleep } from "./handlers.ts";
 
@@ -24,6 +26,7 @@ export const ACTS = [
   "reply",
   "throw a status",
   "throw a status that lies about the outcome",
+  "throw a status with other details",
   "throw anything",
   "reply with garbage",
   "reply against the schema",
@@ -70,6 +73,12 @@ export interface Status {
 /** The status that handlers throw. */
 export const STATUS = { code: "failed_precondition", message: "Cannot do it now", details: { again: true } } as const;
 
+/** Details that are not as the methods of the service declare them. */
+export const OTHER_DETAILS = { again: "yes" } as const;
+
+/** The header that handlers send back as it came. */
+export const ECHO = "echo";
+
 function isTask(value: unknown): value is Task {
   const { i, act, delay, heeds } = (value ?? {}) as Partial<Record<keyof Task, unknown>>;
   return Number.isInteger(i) && typeof delay === "number" && typeof heeds === "boolean" &&
@@ -101,6 +110,35 @@ export function clientProcedures(prefix: string): readonly Procedure<Uint8Array,
     procedure({ ...common, queue: `${prefix}.absent`, queueType: "classic" }),
     procedure({ ...common, queue: `${prefix}.false`, idempotent: false }),
   ];
+}
+
+function hasAgain(value: unknown): value is { again: boolean } {
+  return typeof (value as { again?: unknown } | null)?.again === "boolean";
+}
+
+/** The details of the status, as the methods declare them. */
+const errors = { [STATUS.code]: json(schema(hasAgain, { message: "must say whether to try again" })) } as const;
+
+function serviceOf<In, Out, ReplyIn, ReplyOut>(prefix: string, codecs: {
+  readonly request: Codec<In, Out>;
+  readonly reply: Codec<ReplyIn, ReplyOut>;
+}) {
+  return service({
+    queue: `${prefix}.service`,
+    methods: {
+      true: method({ ...codecs, errors, idempotent: true }),
+      absent: method({ ...codecs, errors }),
+      false: method({ ...codecs, errors, idempotent: false }),
+    },
+  });
+}
+
+/** The three kinds of method of one service, as the client sees them. */
+export function clientMethods(
+  prefix: string,
+): readonly Procedure<Uint8Array, Uint8Array, number, number, typeof errors>[] {
+  const { methods } = serviceOf(prefix, { request: bytes(), reply: result });
+  return [methods.true, methods.absent, methods.false];
 }
 
 /** Encodes a task as the client sends it. */
@@ -209,17 +247,26 @@ async function main(url: string, prefix: string, path: string): Promise<void> {
     },
   };
 
-  async function run({ i, act, delay, heeds }: Task, context: RequestContext): Promise<Uint8Array> {
-    const { messageId, redelivered, signal } = context;
+  /** @param declared Makes the status, where it is declared. */
+  async function run(
+    { i, act, delay, heeds }: Task,
+    context: Omit<RequestContext, "error">,
+    declared = (): RpcError => new RpcError(STATUS.code, STATUS.message, { details: STATUS.details }),
+  ): Promise<Uint8Array> {
+    const { messageId, redelivered, signal, headers, replyHeaders } = context;
+    if (headers[ECHO] !== undefined) replyHeaders[ECHO] = headers[ECHO];
     note({ at: "started", i, messageId, redelivered });
     running++;
     signal.addEventListener("abort", () => note({ at: "aborted", i }), { once: true });
     try {
       await sleep(delay, heeds ? signal : undefined);
       note({ at: act.startsWith("throw") ? "threw" : "finished", i });
-      if (act === "throw a status") throw new RpcError(STATUS.code, STATUS.message, { details: STATUS.details });
+      if (act === "throw a status") throw declared();
       if (act === "throw a status that lies about the outcome") {
         throw new RpcError(STATUS.code, STATUS.message, { details: STATUS.details, outcome: "not_executed" });
+      }
+      if (act === "throw a status with other details") {
+        throw new RpcError(STATUS.code, STATUS.message, { details: OTHER_DETAILS });
       }
       if (act === "throw anything") throw new TypeError(`secret of ${i}`);
       if (act === "reply with garbage") return Uint8Array.from([0xff, 0x7b, i & 0xff]);
@@ -239,8 +286,13 @@ async function main(url: string, prefix: string, path: string): Promise<void> {
     },
   });
   for (const { queue, queueType, idempotent } of clientProcedures(prefix)) {
-    await server.serve(procedure({ queue, queueType, idempotent, request, reply: bytes() }), run, { prefetch: 20 });
+    const served = procedure({ queue, queueType, idempotent, request, reply: bytes() });
+    await server.serve(served, (task, context) => run(task, context), { prefetch: 20 });
   }
+  const handler = (task: Task, context: RequestContext<typeof errors>): Promise<Uint8Array> =>
+    run(task, context, () => context.error(STATUS.code, STATUS.details, STATUS.message));
+  const handlers = { true: handler, absent: handler, false: handler };
+  await server.serve(serviceOf(prefix, { request, reply: bytes() }), handlers, { prefetch: 20 });
   console.log("ready");
   // Its parent asks over stdin; when that ends, be it with the parent, so does this process.
   for await (const _ of Deno.stdin.readable) {
