@@ -1,7 +1,8 @@
 import { assertEquals, assertGreater, assertLess } from "@std/assert";
 import { Broker } from "../support/broker.ts";
 import { clearAlarm, closeConnections, permitted, raiseAlarm } from "../support/lab.ts";
-import { type Field, goesOn, KINDS, scenario, type Shown } from "../support/load.ts";
+import { KINDS } from "../support/lab_server.ts";
+import { type Field, goesOn, scenario, type Shown } from "../support/load.ts";
 import { deleteQueue, waitFor } from "../support/live.ts";
 import { at, type Relay, relay } from "../support/relay.ts";
 

@@ -9,7 +9,17 @@
 
 import v8 from "node:v8";
 import vm from "node:vm";
-import { integer, type Procedure, procedure, type ProcedureOptions, RpcServer } from "../../lib/rpc.ts";
+import {
+  integer,
+  json,
+  method,
+  type Procedure,
+  procedure,
+  type ProcedureOptions,
+  type RequestContext,
+  RpcServer,
+  service,
+} from "../../lib/rpc.ts";
 
 /** From number to number, the same for the lab's clients and servers. */
 export type Doubling = Procedure<number, number, number, number>;
@@ -24,11 +34,39 @@ export function double(queue: string, options: DoubleOptions = {}): Doubling {
   return procedure({ queueType: "classic", ...options, queue, request: integer(), reply: integer() });
 }
 
+/** The three kinds of procedure, by what happens to a request whose fate is not known. */
+export const KINDS = ["true", "absent", "false"] as const;
+
+/** One of {@linkcode KINDS}. */
+export type Kind = typeof KINDS[number];
+
+/** The requests that methods refuse with an error that has the request as its details. */
+export function isRefused(n: number): boolean {
+  return n % 50 === 0;
+}
+
+const errors = { failed_precondition: json() } as const;
+
+/** Methods from number to number, one of each kind, over one queue; they send the header `n` back. */
+export function doubles(queue: string) {
+  const common = { request: integer(), reply: integer(), errors };
+  return service({
+    queue,
+    methods: {
+      true: method({ ...common, idempotent: true }),
+      absent: method(common),
+      false: method({ ...common, idempotent: false }),
+    },
+  });
+}
+
 /** How a server of the lab is to be. */
 export interface LabServerConfig {
   readonly urls: readonly string[];
   /** What it serves. */
   readonly procedures: readonly (DoubleOptions & { readonly queue: string })[];
+  /** The queue of {@linkcode doubles}; absent if that is not served. Its methods log as the procedures of their kind. */
+  readonly service?: string;
   /** Appended to: one line `S|F|A queue number` for each start, finish and abort of a handler. */
   readonly log: string;
   readonly prefetch: number;
@@ -100,10 +138,11 @@ async function main(config: LabServerConfig): Promise<void> {
       if (event.type === "handler_error") console.error(event);
     },
   });
-  for (const { queue, ...options } of config.procedures) {
+  /** @param queue The name in the log. */
+  function handlerOf(queue: string): (n: number, context: Pick<RequestContext, "signal">) => Promise<number> {
     // One write each, and synchronous: a SIGKILL a moment later does not take it back.
     const note = (what: "S" | "F" | "A", n: number): number => log.writeSync(encoder.encode(`${what} ${queue} ${n}\n`));
-    await server.serve(double(queue, options), async (n, { signal }) => {
+    return async (n, { signal }) => {
       note("S", n);
       if (n === config.deadly) Deno.exit(1);
       while (n === config.looping);
@@ -116,7 +155,24 @@ async function main(config: LabServerConfig): Promise<void> {
       }
       note("F", n);
       return 2 * n;
-    }, { prefetch: config.prefetch });
+    };
+  }
+  const { prefetch } = config;
+  for (const { queue, ...options } of config.procedures) {
+    await server.serve(double(queue, options), handlerOf(queue), { prefetch });
+  }
+  if (config.service !== undefined) {
+    const methodOf = (kind: Kind) => {
+      const handler = handlerOf(config.procedures[KINDS.indexOf(kind)]?.queue ?? "");
+      return async (n: number, context: RequestContext<typeof errors>): Promise<number> => {
+        context.replyHeaders["n"] = context.headers["n"] ?? "";
+        const result = await handler(n, context);
+        if (isRefused(n)) throw context.error("failed_precondition", { n });
+        return result;
+      };
+    };
+    const handlers = { true: methodOf("true"), absent: methodOf("absent"), false: methodOf("false") };
+    await server.serve(doubles(config.service), handlers, { prefetch });
   }
 
   Deno.addSignalListener("SIGTERM", async () => {

@@ -6,16 +6,27 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { type ClientEvent, RpcClient, type RpcClientOptions, RpcError } from "../../lib/rpc.ts";
+import {
+  type ClientEvent,
+  type Headers,
+  isRpcError,
+  RpcClient,
+  type RpcClientOptions,
+  RpcError,
+} from "../../lib/rpc.ts";
 import type { Broker } from "./broker.ts";
-import { double, type DoubleOptions } from "./lab_server.ts";
 import { type Heard, type LabServer, listen, readLog, startServer } from "./lab.ts";
-import { heapInUse, type LabServerConfig } from "./lab_server.ts";
+import {
+  double,
+  type DoubleOptions,
+  doubles,
+  heapInUse,
+  isRefused,
+  type Kind,
+  KINDS,
+  type LabServerConfig,
+} from "./lab_server.ts";
 import { queueInfo, waitFor } from "./live.ts";
-
-/** The three kinds of procedure, by what happens to a request whose fate is not known. */
-export const KINDS = ["true", "absent", "false"] as const;
-type Kind = typeof KINDS[number];
 
 const IDEMPOTENT: Readonly<Record<Kind, boolean | undefined>> = { true: true, absent: undefined, false: false };
 
@@ -94,18 +105,42 @@ function procedureOf(queue: string, kind: Kind, options: DoubleOptions): ReturnT
 
 let next = 0;
 
-/** Keeps `width` calls in progress, a third of each kind. */
+/** The queue of the service whose methods are half of the load. */
+function serviceOf(queue: string): string {
+  return `${queue}.service`;
+}
+
+/** Calls a method with a header, and insists on what has to come back. */
+async function callMethod(client: RpcClient, queue: string, kind: Kind, n: number): Promise<number> {
+  const called = doubles(serviceOf(queue)).methods[kind];
+  const echoes: (string | undefined)[] = [];
+  const onReplyHeaders = (headers: Headers): void => void echoes.push(headers["n"]);
+  try {
+    const result = await client.call(called, n, { timeout: TIMEOUT, headers: { n: String(n) }, onReplyHeaders });
+    assert(!isRefused(n), `call ${n} should have been refused`);
+    assertEquals(echoes, [String(n)]);
+    return result;
+  } catch (error) {
+    if (!isRpcError(error, called) || error.code !== "failed_precondition" || error.outcome !== "executed") throw error;
+    assertEquals([isRefused(n), error.details, echoes], [true, { n }, [String(n)]]);
+    return 2 * n;
+  }
+}
+
+/** Keeps `width` calls in progress, a third of each kind; half of them go to methods. */
 export function startLoad(client: RpcClient, queue: string, width: number, options: DoubleOptions = {}): Load {
   const tallies: Record<Kind, Tally> = { true: new Tally(), absent: new Tally(), false: new Tally() };
   let stopped = false;
 
-  async function lane(kind: Kind): Promise<void> {
+  async function lane(kind: Kind, isMethod: boolean): Promise<void> {
     const called = procedureOf(queue, kind, options);
     while (!stopped) {
       const n = next++;
       const began = performance.now();
       try {
-        const result = await client.call(called, n, { timeout: TIMEOUT });
+        const result = isMethod
+          ? await callMethod(client, queue, kind, n)
+          : await client.call(called, n, { timeout: TIMEOUT });
         assertEquals(result, 2 * n);
         tallies[kind].succeed(n, began);
       } catch (error) {
@@ -117,7 +152,9 @@ export function startLoad(client: RpcClient, queue: string, width: number, optio
     }
   }
 
-  const lanes = Promise.all(Array.from({ length: width }, (_, index) => lane(KINDS[index % 3] ?? "true")));
+  const lanes = Promise.all(
+    Array.from({ length: width }, (_, index) => lane(KINDS[index % 3] ?? "true", index % 2 === 1)),
+  );
   // A wrong result ends the test where it waits for the load.
   lanes.catch(() => stopped = true);
   return {
@@ -145,7 +182,7 @@ export interface Field {
   readonly servers: LabServer[];
   readonly events: Heard<ClientEvent>;
   readonly load: Load;
-  /** The names of the three queues. */
+  /** The names of the queues. */
   readonly queues: readonly string[];
   /** Starts a server in the place of one that has ended. */
   replace(index: number): Promise<void>;
@@ -254,7 +291,7 @@ const MAY_GROW = 8_000_000;
 export async function scenario(name: string, how: Scenario): Promise<Shown> {
   const { broker, clientUrls, serverUrls, clientOptions } = how;
   const queue = `lab.${crypto.randomUUID()}`;
-  const queues = KINDS.map((kind) => `${queue}.${kind}`);
+  const queues = [...KINDS.map((kind) => `${queue}.${kind}`), serviceOf(queue)];
   const log = await Deno.makeTempFile({ prefix: "rpc-lab-" });
   const events = listen<ClientEvent>();
   const servers: LabServer[] = [];
@@ -264,6 +301,7 @@ export async function scenario(name: string, how: Scenario): Promise<Shown> {
       const { idempotent } = procedureOf(queue, kind, {});
       return { queue: `${queue}.${kind}`, queueType: "quorum", ...(idempotent === undefined ? {} : { idempotent }) };
     }),
+    service: serviceOf(queue),
     log,
     prefetch: 50,
     delay: 20,
