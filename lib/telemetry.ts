@@ -46,5 +46,14 @@ export interface Telemetry {
 /**
  * Interceptors that report calls to OpenTelemetry, by its semantic conventions for RPC. Names of spans, metrics and
  * attributes are listed in the README.
+ *
+ * @example
+ * ```ts
+ * import { RpcClient } from "@rabbitmq-rpc/rpc";
+ * import { telemetry } from "@rabbitmq-rpc/rpc/telemetry";
+ *
+ * await using client = await RpcClient.connect(undefined, { interceptors: [telemetry.client()] });
+ * console.assert(client.status.state === "connected");
+ * ```
  */
 export const telemetry: Telemetry = { client: clientTelemetry, server: serverTelemetry };

@@ -1,9 +1,12 @@
 import type { ConnectionStatus } from "../connection/connection_status.ts";
 
-/** How a client is: {@linkcode RpcClient.status}. */
+/**
+ * How a client is: {@linkcode RpcClient.status}. It is as its connection, until it is closed:
+ *
+ * - `draining`: it was closed, and waits for `pending` calls to end.
+ * - `closed`: it is closed.
+ */
 export type ClientStatus =
   | ConnectionStatus
-  /** It was closed, and waits for `pending` calls to end. */
   | { readonly state: "draining"; readonly since: Date; readonly pending: number }
-  /** It is closed. */
   | { readonly state: "closed"; readonly since: Date };

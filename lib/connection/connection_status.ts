@@ -1,10 +1,13 @@
-/** How a connection is. `since` is when that began, on this computer's clock; `host` is the broker's `host:port`. */
+/**
+ * How a connection is. `since` is when that began, on this computer's clock; `host` is the broker's `host:port`.
+ *
+ * - `connected`: there is a connection.
+ * - `blocked`: there is one, but the broker accepts no messages, for the reason given: a memory or disk alarm.
+ * - `connecting`: it is lost, and being opened again; `reason` is why the last attempt failed, or why it was lost.
+ */
 export type ConnectionStatus =
-  /** There is a connection. */
   | { readonly state: "connected"; readonly since: Date; readonly host: string }
-  /** There is one, but the broker accepts no messages, for the reason given: a memory or disk alarm. */
   | { readonly state: "blocked"; readonly since: Date; readonly host: string; readonly reason: string }
-  /** It is lost, and being opened again; `reason` is why the last attempt failed, or why it was lost. */
   | { readonly state: "connecting"; readonly since: Date; readonly reason: string };
 
 /** Remembers since when a state has lasted. */

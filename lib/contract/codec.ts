@@ -3,6 +3,13 @@ import { refuse } from "./body_text.ts";
 /**
  * The largest body that a codec may carry, in bytes: just under 16 MiB, the default limit of a message from RabbitMQ 4.0
  * on (https://www.rabbitmq.com/docs/limits).
+ *
+ * @example
+ * ```ts
+ * import { MAX_BODY_BYTES, text } from "@rabbitmq-rpc/rpc";
+ *
+ * console.assert(text().maxBytes === MAX_BODY_BYTES);
+ * ```
  */
 export const MAX_BODY_BYTES: number = 16 * 1024 * 1024 - 1;
 

@@ -115,6 +115,14 @@ export function integer(options: IntegerOptions = {}): Codec<number> {
  * @param options Its bounds, both included, and the size limit.
  * @returns The codec, `text/plain`.
  * @throws {RangeError} If `min` is above `max`, or `maxBytes` is out of its bounds.
+ *
+ * @example
+ * ```ts
+ * import { bigint } from "@rabbitmq-rpc/rpc";
+ *
+ * const count = bigint({ min: 0n });
+ * console.assert(count.decode(count.encode(2n ** 64n)) === 18_446_744_073_709_551_616n);
+ * ```
  */
 export function bigint(options: BigintOptions = {}): Codec<bigint> {
   const { min, max } = options;

@@ -1,6 +1,19 @@
 /**
  * What went wrong, in the status names of gRPC
- * (https://grpc.io/docs/guides/status-codes/), in snake_case.
+ * (https://grpc.io/docs/guides/status-codes/), in snake_case. A handler may
+ * throw any of them; the library itself uses these:
+ *
+ * - `unavailable`: no queue, no server, no connection, or this side is closed.
+ * - `deadline_exceeded`: the call took longer than its timeout.
+ * - `canceled`: the caller's signal was aborted, or its client was closed.
+ * - `invalid_argument`, `out_of_range`: the request was refused before its handler ran.
+ * - `unimplemented`: the service has no such method.
+ * - `internal`: the handler failed; the server's log has the reason under the error's `id`.
+ * - `data_loss`: the reply cannot be decoded.
+ * - `resource_exhausted`: overload, a full queue, an alarm of the broker, or a body that is too large.
+ * - `aborted`: the request would have to run once more than is allowed.
+ * - `unauthenticated`, `permission_denied`, `not_found`, `already_exists`, `failed_precondition`: the broker or this
+ *   side does not allow what was asked for.
  */
 export type RpcCode =
   | "canceled"

@@ -9,6 +9,14 @@ const NOTHING = new Uint8Array();
  * @param options The size limit.
  * @returns The codec, `application/octet-stream`.
  * @throws {RangeError} If `maxBytes` is out of its bounds.
+ *
+ * @example
+ * ```ts
+ * import { bytes, procedure, text } from "@rabbitmq-rpc/rpc";
+ *
+ * const hash = procedure({ queue: "hash", request: bytes({ maxBytes: 1_048_576 }), reply: text(), idempotent: true });
+ * console.assert(hash.request.maxBytes === 1_048_576);
+ * ```
  */
 export function bytes(options: CodecOptions = {}): Codec<Uint8Array> {
   return {
@@ -29,6 +37,17 @@ export function bytes(options: CodecOptions = {}): Codec<Uint8Array> {
  * body is refused.
  *
  * @returns The codec, `application/octet-stream`.
+ *
+ * @example
+ * ```ts
+ * import { empty, method, service, text } from "@rabbitmq-rpc/rpc";
+ *
+ * const clock = service({
+ *   queue: "clock",
+ *   methods: { now: method({ request: empty(), reply: text(), idempotent: true }) },
+ * });
+ * console.assert(clock.methods.now.request.encode().length === 0);
+ * ```
  */
 export function empty(): Codec<void> {
   return {
@@ -51,6 +70,14 @@ export function empty(): Codec<void> {
  * @param options The size limit.
  * @returns The codec, `text/plain`.
  * @throws {RangeError} If `maxBytes` is out of its bounds.
+ *
+ * @example
+ * ```ts
+ * import { text } from "@rabbitmq-rpc/rpc";
+ *
+ * const name = text({ maxBytes: 100 });
+ * console.assert(name.decode(name.encode("größe")) === "größe");
+ * ```
  */
 export function text(options: CodecOptions = {}): Codec<string> {
   return {

@@ -64,6 +64,21 @@ const NAME = /^[A-Za-z0-9_./-]{1,64}$/;
  * @returns The method, for {@linkcode service}.
  * @throws {TypeError} If an option has the wrong type.
  * @throws {RangeError} If an option is out of its bounds.
+ *
+ * @example
+ * ```ts
+ * import { integer, json, method } from "@rabbitmq-rpc/rpc";
+ * import { z } from "zod";
+ *
+ * const missing = json(z.object({ id: z.number() }));
+ * const find = method({
+ *   request: integer({ min: 1 }),
+ *   reply: json(z.object({ name: z.string() })),
+ *   idempotent: true,
+ *   errors: { not_found: missing },
+ * });
+ * console.assert(find.errors.not_found === missing);
+ * ```
  */
 export function method<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors extends ErrorMap = NoErrors>(
   options: MethodOptions<RequestIn, RequestOut, ReplyIn, ReplyOut, Errors>,

@@ -23,11 +23,18 @@ export type TypedRpcError<Errors extends ErrorMap> =
   | (RpcError & { readonly outcome: "not_executed" | "unknown" })
   | (RpcError & { readonly code: Exclude<RpcCode, keyof Errors> });
 
-/** Whether an error is an `RpcError`. */
+/**
+ * Whether an error is an `RpcError`.
+ *
+ * @param error What was caught.
+ */
 export function isRpcError(error: unknown): error is RpcError;
 /**
  * Whether an error is an `RpcError` that a call of the procedure rejected with: code and outcome then determine the type
  * of the details.
+ *
+ * @param error What was caught.
+ * @param procedure The procedure that was called, or the method of a service.
  *
  * @example
  * ```ts

@@ -11,19 +11,23 @@ export interface QueueStatus {
   readonly pending: number;
 }
 
-/** How a server is: {@linkcode RpcServer.status}. */
+/**
+ * How a server is: {@linkcode RpcServer.status}. It is as its connection, or:
+ *
+ * - `serving`: it is connected, and receives the requests of all its queues.
+ * - `draining`: it was closed, and finishes the requests that it has accepted.
+ * - `closed`: it is closed.
+ *
+ * `queues` is what it serves.
+ */
 export type ServerStatus =
   & (
     | ConnectionStatus
-    /** It is connected, and receives the requests of all its queues. */
     | { readonly state: "serving"; readonly since: Date; readonly host: string }
-    /** It was closed, and finishes the requests that it has accepted. */
     | { readonly state: "draining"; readonly since: Date }
-    /** It is closed. */
     | { readonly state: "closed"; readonly since: Date }
   )
   & {
-    /** What it serves. */
     readonly queues: readonly QueueStatus[];
   };
 

@@ -8,10 +8,10 @@ import {
   type Tracer,
   type TracerProvider,
 } from "@opentelemetry/api";
-import project from "../../deno.json" with { type: "json" };
+import { VERSION } from "../contract/version.ts";
 import { Instruments } from "./instruments.ts";
 
-const { name, version } = project;
+const NAME = "@rabbitmq-rpc/rpc";
 const NO_METER = createNoopMeter();
 const NO_TRACERS = new ProxyTracerProvider().getDelegate();
 
@@ -26,7 +26,7 @@ function tracerProvider(): TracerProvider {
 }
 
 function meter(): Meter {
-  return metrics.getMeter(name, version);
+  return metrics.getMeter(NAME, VERSION);
 }
 
 // The API is pinned to 1.9: a copy of it accepts what a copy of the same or a later minor version has registered.
@@ -44,7 +44,7 @@ export function tracer(): Tracer {
   const provider = tracerProvider();
   if (currentTracer === undefined || tracers !== provider) {
     tracers = provider;
-    currentTracer = provider.getTracer(name, version);
+    currentTracer = provider.getTracer(NAME, VERSION);
   }
   return currentTracer;
 }

@@ -14,6 +14,9 @@ const FAULTS = "tests/faults/";
 /** What may be missing on a machine; only a test that is named for it may then be left out. */
 const PEER = "python3-pika";
 
+/** Lets the assertions in the examples of the documentation fail. */
+const STRICT = "tests/support/strict_console.ts";
+
 /** Deno's closing line: `ok | 12 passed (3 steps) | 0 failed | 1 ignored (2 steps) (4s)`. */
 const SUMMARY =
   /^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed(?: \(\d+ steps?\))?(?: \| (\d+) ignored(?: \((\d+) steps?\))?)?/gm;
@@ -44,7 +47,7 @@ async function ensurePeer(): Promise<void> {
 
 async function runTests(url: string, args: string[], signal: AbortSignal): Promise<{ code: number; text: string }> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", "--allow-all", ...args],
+    args: ["test", "--allow-all", `--preload=${STRICT}`, ...args],
     env: { AMQP_URL: url, [THOROUGH]: "1" },
     stdin: "null",
     stdout: "piped",

@@ -1,0 +1,72 @@
+/**
+ * What is published: its documentation. The registry counts a symbol as documented if it has a comment;
+ * here every entry and every function, class and value must also have an example, which `deno task test` runs.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+
+const ROOT = new URL("../../", import.meta.url);
+
+interface JsDoc {
+  readonly doc?: string;
+  readonly tags?: readonly { readonly kind: string; readonly doc?: string }[];
+}
+
+/** What is used of the JSON of `deno doc`. */
+interface Documentation {
+  readonly nodes: Readonly<Record<string, { readonly module_doc?: JsDoc; readonly symbols: readonly PublicSymbol[] }>>;
+}
+
+interface PublicSymbol {
+  readonly name: string;
+  readonly declarations: readonly { readonly kind: string; readonly jsDoc?: JsDoc }[];
+}
+
+/** Of these, one sees by an example how they are used; of a type one sees it by what takes or returns it. */
+const WITH_EXAMPLE = ["function", "class", "variable"];
+
+// Runs deno: ignored by a plain "deno test".
+const ignore = Deno.permissions.querySync({ name: "run" }).state !== "granted";
+
+async function readConfig(): Promise<{ readonly name: string; readonly exports: Readonly<Record<string, string>> }> {
+  return JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+}
+
+async function run(...args: string[]): Promise<{ readonly stdout: string; readonly stderr: string }> {
+  const env = { NO_COLOR: "1" };
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT, env }).output();
+  const text = { stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
+  assert(success, `deno ${args.join(" ")}\n${text.stderr}`);
+  return text;
+}
+
+/** Whether it has an example that imports the package by its published name, as its users do. */
+function hasExample({ tags = [] }: JsDoc, name: string): boolean {
+  return tags.some(({ kind, doc = "" }) => kind === "example" && doc.includes(` from "${name}`));
+}
+
+Deno.test("Every public symbol has documentation, and every function, class and value an example", {
+  ignore,
+}, async () => {
+  const { name, exports } = await readConfig();
+  const { stdout } = await run("doc", "--json", ...Object.values(exports));
+  const { nodes } = JSON.parse(stdout) as Documentation;
+  assertEquals(Object.keys(nodes).length, Object.keys(exports).length);
+  const missing: string[] = [];
+  for (const [url, { module_doc: about = {}, symbols }] of Object.entries(nodes)) {
+    const entry = url.slice(ROOT.href.length);
+    if ((about.doc ?? "") === "" || !hasExample(about, name)) missing.push(`${entry}: text or example of the module`);
+    for (const symbol of symbols) {
+      // What another entry exports too is documented there.
+      const own = symbol.declarations.filter(({ kind }) => kind !== "reference");
+      if (own.length === 0) continue;
+      const docs = own.map(({ jsDoc = {} }) => jsDoc);
+      if (docs.every(({ doc = "" }) => doc === "")) missing.push(`${entry}: text of ${symbol.name}`);
+      if (!own.some(({ kind }) => WITH_EXAMPLE.includes(kind))) continue;
+      if (!docs.some((doc) => hasExample(doc, name))) missing.push(`${entry}: example of ${symbol.name}`);
+    }
+  }
+  assertEquals(missing, []);
+});
