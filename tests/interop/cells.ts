@@ -72,7 +72,8 @@ function reactionOf(ended: Ended): string {
   const { code, stdout, stderr } = ended;
   // Node prints objects over several lines.
   const lines = `${stderr}\n${stdout.replaceAll(/\n(?=[ }])/g, " ")}`.split("\n");
-  const text = lines.find((line) => line.includes("invalid_argument")) ?? resultOf(ended) ?? tellingLine(ended);
+  const text = lines.find((line) => line.includes("invalid_argument")) ??
+    lines.find((line) => line.startsWith(" [.] Got")) ?? tellingLine(ended);
   const shown = printable(text.trim().replaceAll(/\s+/g, " ").slice(0, SHOWN));
   return `${shown}${text.length > SHOWN ? "..." : ""}${code === 0 ? "" : `, exit code ${code}`}`;
 }
