@@ -8,7 +8,7 @@ import { parseArgs } from "@std/cli/parse-args";
 import { Broker, interruption } from "../support/broker.ts";
 import { ensureRabbitMQ, runScript } from "../support/install.ts";
 import { NODE_VERSIONS } from "../support/npm.ts";
-import { callOurServer, callTheirServer, type InteropQueueType, type Outcome } from "./cells.ts";
+import { callOurServer, callTheirServer, type InteropQueueType, type Outcome, type Program } from "./cells.ts";
 import { MISSING, type Peer, PEERS } from "./peers.ts";
 import { type Readiness, setUp } from "./set_up.ts";
 
@@ -50,15 +50,9 @@ function header(): string {
 }
 
 /** Tries a library in both directions, on queues of both types. */
-async function tryPeer(
-  peer: Peer,
-  url: string,
-  { command, env }: { command: readonly string[]; env: Readonly<Record<string, string>> },
-  report: Report,
-): Promise<string[]> {
+async function tryPeer(peer: Peer, program: Program, url: string, report: Report): Promise<string[]> {
   const cells: string[] = [];
   const name = `${peer.language} ${peer.library}`;
-  const program = { command, env };
   function add(outcome: Outcome, what: string): void {
     cells.push(outcome.fault === "" ? "yes" : "no");
     if (outcome.fault === "") report.passed++;
@@ -98,8 +92,13 @@ async function tryAll(peers: readonly Peer[], stop: AbortSignal): Promise<Report
       report.notes.push(`${peer.language} ${peer.library}: ${ready.reason}`);
       continue;
     }
+    if ("fault" in ready) {
+      console.log(line([peer.language, peer.library, ""], ["no", "no", "no", "no"]));
+      report.failed.push(`${peer.language} ${peer.library}: ${ready.fault}`);
+      continue;
+    }
     const program = { command: peer.run(places), env: peer.env?.(places) ?? {} };
-    const cells = await tryPeer(peer, broker.url, program, report);
+    const cells = await tryPeer(peer, program, broker.url, report);
     console.log(line([peer.language, peer.library, ready.version], cells));
   }
   return report;

@@ -8,8 +8,11 @@ import { findScripts, installPackages, SetupError, which } from "../support/inst
 import { cacheFolder, installFromNpm, installNode, NODE_VERSIONS } from "../support/npm.ts";
 import { NPM, type Peer, PEERS, type Places } from "./peers.ts";
 
-/** Whether a library's programs can run, and its version; or why not. */
-export type Readiness = { readonly version: string } | { readonly reason: string };
+/** The version of a library whose programs can run; or why it cannot be had; or what is wrong with our programs. */
+export type Readiness = { readonly version: string } | { readonly reason: string } | { readonly fault: string };
+
+/** How much is shown of what a compiler says. */
+const SHOWN = 300;
 
 interface Output {
   readonly success: boolean;
@@ -81,7 +84,7 @@ async function prepare({ debian = [], build, env, npm }: Peer, places: Places, n
     const { success, text } = await output(build(places), {
       env: { ...env?.(places), GOCACHE: `${places.built}/go-cache`, GOFLAGS: "" },
     });
-    if (!success) return { reason: `does not build: ${text}` };
+    if (!success) return { fault: `does not build: ${text.replaceAll(/\s+/g, " ").slice(0, SHOWN)}` };
   }
   return { version: await debianVersion(debian[0] ?? "") ?? "" };
 }
