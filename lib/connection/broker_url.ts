@@ -1,6 +1,7 @@
 import process from "node:process";
 import type { Options } from "amqplib";
 import { checkInteger } from "../contract/validate.ts";
+import { HostAddresses } from "./host_addresses.ts";
 
 /** One host to connect to. */
 export interface Host {
@@ -12,6 +13,8 @@ export interface Host {
   readonly heartbeat: number;
   readonly connect: Options.Connect;
   readonly external: boolean;
+  /** What is known about the addresses of its name. */
+  readonly addresses: HostAddresses;
 }
 
 /** The broker's URL if neither an argument nor the environment names one. */
@@ -69,11 +72,13 @@ function parseHost(url: unknown, index: number, heartbeat: number): Host {
   const port = parsed.port === "" ? (protocol === "amqps" ? 5671 : 5672) : Number(parsed.port);
   const seconds = parameter(searchParams, "heartbeat", heartbeat, 0, 65_535);
   const anonymous = username === "" && password === "";
+  const label = `${hostname}:${port}`;
   return {
-    label: `${hostname}:${port}`,
+    label,
     vhost: decode(pathname.slice(1)) || "/",
     heartbeat: seconds,
     external: searchParams.get("auth_mechanism")?.toLowerCase() === "external",
+    addresses: new HostAddresses(label),
     connect: {
       protocol,
       hostname: hostname.replace(/^\[|\]$/g, ""),

@@ -8,7 +8,8 @@ export const CONNECT_TIMEOUT_MS = 10_000;
 /** Options that `RpcClient.connect` and `RpcServer.connect` share. */
 export interface ConnectOptions {
   /**
-   * How long one attempt to reach one host may take, in ms, from 1 to 2,147,483,647.
+   * How long one attempt to reach one host may take, in ms, from 1 to 2,147,483,647. If its name has several addresses,
+   * each may take so long.
    *
    * @default {10_000}
    */

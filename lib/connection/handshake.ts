@@ -4,6 +4,8 @@ import { type ChannelModel, connect, credentials } from "amqplib";
 import { RpcError } from "../contract/errors.ts";
 import type { Host } from "./broker_url.ts";
 import { clientProperties } from "./client_properties.ts";
+import type { HostAddress, HostAddresses } from "./host_addresses.ts";
+import { addressOptions, resolveHost } from "./resolve_host.ts";
 
 /** Keys and certificates for TLS, as PEM text; passed to the TLS library unchanged. */
 export interface TlsOptions {
@@ -21,13 +23,19 @@ export interface TlsOptions {
 
 /** How a connection to one broker is opened. */
 export interface HandshakeOptions {
-  /** How long it may take, in ms. */
+  /** How long it may take at one address, in ms. */
   readonly connectTimeout: number;
   readonly tls: TlsOptions | undefined;
   /** The connection's name in RabbitMQ's management pages. */
   readonly name: string | undefined;
   /** Ends the handshake when it is aborted. */
   readonly signal: AbortSignal;
+  /**
+   * Gives all addresses of a host name; none if they cannot be told.
+   *
+   * @default {resolveHost}
+   */
+  readonly resolve?: typeof resolveHost;
 }
 
 /** Runs `create`, and returns the TCP socket that it opens: amqplib does not expose it before it is connected. */
@@ -44,38 +52,53 @@ function watchSocket<T>(create: () => T): { readonly result: T; readonly socket:
   }
 }
 
+/** Notes which of the addresses accepts the connection. */
+function watchAddresses(socket: Duplex | undefined, [first]: readonly HostAddress[], addresses: HostAddresses): void {
+  // The socket does not tell which one it tries if there is only one.
+  let current = first?.address;
+  socket?.on("connectionAttempt", (address: string) => current = address);
+  socket?.on("connect", () => current !== undefined && addresses.connected(current));
+}
+
 /**
  * Connects to one broker and opens the virtual host.
  *
  * @throws What amqplib, the socket or TLS throws; `toRpcError` says what it means.
  */
 export async function handshake(host: Host, options: HandshakeOptions): Promise<ChannelModel> {
-  const { connectTimeout, tls, name, signal } = options;
-  const { result, socket } = watchSocket(() =>
-    connect(
-      host.connect,
-      {
-        noDelay: true,
-        timeout: connectTimeout,
-        keepAlive: true,
-        ...(host.external ? { credentials: credentials.external() } : {}),
-        ...tls,
-        ...(typeof tls?.ca === "object" ? { ca: tls.ca.slice() } : {}),
-        clientProperties: clientProperties(name),
-      } as Parameters<typeof connect>[1],
-    )
-  );
+  const { connectTimeout, tls, name, signal, resolve = resolveHost } = options;
+  const { addresses, connect: { hostname = "", port = 0 } } = host;
+  let socket: Duplex | undefined;
   const { promise: givenUp, reject } = Promise.withResolvers<never>();
   function giveUp(why: string): void {
+    const text = `Cannot connect to ${addresses.label}: ${why}`;
     socket?.destroy();
-    reject(new RpcError("unavailable", `Cannot connect to ${host.label}: ${why}`, { outcome: "not_executed" }));
+    reject(new RpcError("unavailable", text, { outcome: "not_executed" }));
   }
   // amqplib's timeout limits the silence on the socket; this one limits the whole handshake.
   const timer = setTimeout(() => giveUp(`no answer within ${connectTimeout} ms`), connectTimeout);
   const onAbort = (): void => giveUp("the connection was closed before it was open");
   signal.addEventListener("abort", onAbort);
   try {
-    return await Promise.race([result, givenUp]);
+    const wanted = addresses.attempt(await Promise.race([resolve(hostname, port), givenUp]));
+    const watched = watchSocket(() =>
+      connect(
+        host.connect,
+        {
+          noDelay: true,
+          timeout: connectTimeout,
+          keepAlive: true,
+          ...addressOptions(wanted, port, addresses),
+          ...(host.external ? { credentials: credentials.external() } : {}),
+          ...tls,
+          ...(typeof tls?.ca === "object" ? { ca: tls.ca.slice() } : {}),
+          clientProperties: clientProperties(name),
+        } as Parameters<typeof connect>[1],
+      )
+    );
+    socket = watched.socket;
+    watchAddresses(socket, wanted, addresses);
+    return await Promise.race([watched.result, givenUp]);
   } catch (error) {
     // amqplib drops the broker's reason, so the text names all possible ones.
     if (!(error instanceof Error) || !error.message.startsWith("Expected ConnectionOpenOk")) throw error;

@@ -12,7 +12,7 @@ export class HostRotation {
   }
 
   /**
-   * Tries every host once, until one can be used.
+   * Tries every address of every host once, until one can be used.
    *
    * @param use Connects to a host.
    * @throws {RpcError} At once if a broker refuses (password, virtual host, TLS); `unavailable` with all reasons if no
@@ -22,13 +22,19 @@ export class HostRotation {
     const errors: RpcError[] = [];
     for (let tried = 0; tried < this.#hosts.length; tried++) {
       const host = this.#hosts[this.#next++ % this.#hosts.length] as Host;
-      try {
-        return await use(host);
-      } catch (error) {
-        const rpcError = toRpcError(error, `connect to ${host.label}`);
-        if (rpcError.code !== "unavailable") throw rpcError;
-        errors.push(rpcError);
-      }
+      const { addresses } = host;
+      addresses.begin();
+      do {
+        try {
+          const result = await use(host);
+          addresses.succeed();
+          return result;
+        } catch (error) {
+          const rpcError = toRpcError(error, `connect to ${addresses.label}`);
+          if (rpcError.code !== "unavailable") throw rpcError;
+          errors.push(rpcError);
+        }
+      } while (addresses.fail());
     }
     const [first] = errors;
     if (errors.length === 1 && first !== undefined) throw first;

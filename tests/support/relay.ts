@@ -24,7 +24,7 @@ export function portOf(url: string): number {
 
 /** A link to a broker that can be made to fail. */
 export interface Relay extends AsyncDisposable {
-  /** Where it listens, on 127.0.0.1. */
+  /** Where it listens. */
   readonly port: number;
   /** How many connections it has accepted so far. */
   readonly accepted: number;
@@ -38,9 +38,9 @@ export interface Relay extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** Opens a link on 127.0.0.1 to `targetPort`, on a port of its own, or on that of a link that was closed. */
-export function relay(targetPort: number, port = 0): Relay {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port });
+/** Opens a link on this machine to `targetPort`, on a port of its own, or on that of a link that was closed. */
+export function relay(targetPort: number, port = 0, hostname = "127.0.0.1"): Relay {
+  const listener = Deno.listen({ hostname, port });
   const sockets = new Set<Deno.TcpConn>();
   const pumps = new Set<Promise<void>>();
   let gate: PromiseWithResolvers<void> | undefined;

@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertInstanceOf, assertRejects, assertThrows } from "@std/assert";
 import { RpcClient } from "../../../lib/client/rpc_client.ts";
 import { type Host, parseHosts } from "../../../lib/connection/broker_url.ts";
+import { HostAddresses } from "../../../lib/connection/host_addresses.ts";
 import { RpcServer } from "../../../lib/server/rpc_server.ts";
 import { environment } from "../../support/environment.ts";
 
@@ -17,6 +18,7 @@ Deno.test("parseHosts() fills in what a URL does not say", () => {
     vhost: "/",
     heartbeat: 10,
     external: false,
+    addresses: new HostAddresses("broker:5672"),
     connect: {
       protocol: "amqp",
       hostname: "broker",
@@ -37,6 +39,7 @@ Deno.test("parseHosts() reads all that a URL says", () => {
     vhost: "team/one",
     heartbeat: 7,
     external: true,
+    addresses: new HostAddresses("broker:1234"),
     connect: {
       protocol: "amqps",
       hostname: "broker",
