@@ -28,7 +28,10 @@ Usage: deno task bench [--full] [--json] [--svg FILE] [--rounds N] [--seconds S]
   --svg FILE         write a plot of throughput and p99 against calls in flight
   --rounds N         default 3; every figure is a median over them
   --seconds S        how long each peer is measured in each row and round, default 0.8
-  --peers ID,...     only ${PEERS.map(({ id }) => id).join(", ")}
+  --peers ID,...     only ${PEERS.map(({ id }) => id).join(", ")};
+                     ${
+  PEERS.filter(({ onlyIfNamed }) => onlyIfNamed).map(({ id }) => id).join(", ")
+} only if it is named
   --before FOLDER    another checkout of this project, measured beside this one
   --in-flight N,...  only so many calls at once, default ${IN_FLIGHT.join(",")}
   --queues KIND,...  only classic or quorum
@@ -59,12 +62,18 @@ function positive(text: string, flag: string): number {
   throw new UsageError(`Invalid value "${text}" for --${flag}: want a number above 0`);
 }
 
-function choose<T>(text: string | undefined, all: readonly T[], name: (item: T) => string, flag: string): readonly T[] {
+function choose<T>(
+  text: string | undefined,
+  all: readonly T[],
+  name: (item: T) => string,
+  flag: string,
+  fallback = all,
+): readonly T[] {
   return text?.split(",").map((wanted) => {
     const found = all.find((item) => name(item) === wanted);
     if (found !== undefined) return found;
     throw new UsageError(`Invalid value "${wanted}" for --${flag}: want one of ${all.map(name).join(", ")}`);
-  }) ?? all;
+  }) ?? fallback;
 }
 
 function readSettings(): Settings {
@@ -78,7 +87,7 @@ function readSettings(): Settings {
     prefetch: Math.ceil(positive(values["prefetch"] ?? "500", "prefetch")),
     window: positive(values["seconds"] ?? "0.8", "seconds") * 1_000,
     peers: [
-      ...choose(values["peers"], PEERS, ({ id }) => id, "peers"),
+      ...choose(values["peers"], PEERS, ({ id }) => id, "peers", PEERS.filter(({ onlyIfNamed }) => !onlyIfNamed)),
       ...(values["before"] === undefined ? [] : [before(Deno.realPathSync(values["before"]))]),
     ],
     inFlight: values["in-flight"]?.split(",").map((count) => Math.ceil(positive(count, "in-flight"))) ?? IN_FLIGHT,

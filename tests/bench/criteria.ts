@@ -1,4 +1,5 @@
 import type { QueueKind } from "./peer.ts";
+import { BEFORE } from "./peers.ts";
 import { ratioOf, type Results, type RowResults } from "./results.ts";
 
 /** One goal, and how near this run came to it. */
@@ -106,6 +107,16 @@ export function criteria(results: Results, heapPerCall: Readonly<Record<QueueKin
       goal: "1 in flight: calls/s at least 0.60 of the floor's",
       figure: at(1, oursTo("floor")),
       good: (figure) => figure >= 0.6,
+    },
+    {
+      goal: "100 in flight: calls/s with two headers of 20 bytes at least 0.93 of those without",
+      figure: at(100, (row) => row.ratio(row.find("ours-headers"), row.find("ours"))),
+      good: (figure) => figure >= 0.93,
+    },
+    {
+      goal: "100 in flight: calls/s at least 0.98 of those of the checkout before",
+      figure: at(100, (row) => row.ratio(row.find("ours"), row.peers.find(({ id }) => id.startsWith(BEFORE)))),
+      good: (figure) => figure >= 0.98,
     },
   ];
   return goals.map(({ goal, figure, good, unit = "×" }) => {

@@ -1,4 +1,5 @@
 import type { Load, Peer } from "./peer.ts";
+import type { OursOptions } from "./peers/ours.ts";
 
 /** How a peer is named and run. */
 export interface PeerInfo {
@@ -11,12 +12,14 @@ export interface PeerInfo {
   readonly nagle?: true;
   /** It cannot make more calls than this at once. */
   readonly atMost?: number;
+  /** It is measured only where it is named. */
+  readonly onlyIfNamed?: true;
   /** Loads what it needs, in the process that needs it; absent for a peer in another language. */
   readonly load?: () => Promise<Peer>;
 }
 
-const loadOurs = (replies: "queue" | "direct") => async (): Promise<Peer> =>
-  (await import("./peers/ours.ts")).ours(await import("../../lib/rpc.ts"), replies);
+const loadOurs = (options: OursOptions = {}) => async (): Promise<Peer> =>
+  (await import("./peers/ours.ts")).ours(await import("../../lib/rpc.ts"), options);
 const loadAmqplib = (noDelay?: true) => async (): Promise<Peer> =>
   (await import("./peers/amqplib.ts")).amqplib(noDelay ? { noDelay } : {});
 const loadRabbitmqClient = (noDelay?: true) => async (): Promise<Peer> =>
@@ -32,8 +35,20 @@ export const PEERS: readonly PeerInfo[] = [
     kind: "floor",
     load: async () => (await import("./peers/floor.ts")).floor,
   },
-  { id: "ours", label: "**this library**", kind: "ours", load: loadOurs("queue") },
-  { id: "ours-direct", label: "**this library**, direct reply-to", kind: "ours", load: loadOurs("direct") },
+  { id: "ours", label: "**this library**", kind: "ours", load: loadOurs() },
+  {
+    id: "ours-direct",
+    label: "**this library**, direct reply-to",
+    kind: "ours",
+    load: loadOurs({ replies: "direct" }),
+  },
+  {
+    id: "ours-headers",
+    label: "**this library**, two headers",
+    kind: "ours",
+    onlyIfNamed: true,
+    load: loadOurs({ headers: true }),
+  },
   { id: "amqplib", label: "amqplib as in the tutorial", kind: "plain", nagle: true, load: loadAmqplib() },
   { id: "amqplib-nodelay", label: "amqplib, noDelay", kind: "plain", load: loadAmqplib(true) },
   { id: "rabbitmq-client", label: "rabbitmq-client", kind: "library", nagle: true, load: loadRabbitmqClient() },
@@ -53,7 +68,8 @@ export const PEERS: readonly PeerInfo[] = [
   { id: "pika", label: "pika (Python) as in the tutorial", kind: "plain", atMost: 1 },
 ];
 
-const BEFORE = "before:";
+/** What the id of {@linkcode before} begins with. */
+export const BEFORE = "before:";
 
 /** This library as it is in another checkout, to be measured beside this one. */
 export function before(folder: string): PeerInfo {
@@ -64,7 +80,7 @@ export function before(folder: string): PeerInfo {
     load: async () => {
       // The file may lie anywhere, so it is only known when it runs.
       const library = await import(`file://${folder}/lib/rpc.ts`);
-      return (await import("./peers/ours.ts")).ours(library, "queue");
+      return (await import("./peers/ours.ts")).ours(library);
     },
   };
 }

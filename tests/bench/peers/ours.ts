@@ -1,19 +1,40 @@
 import type * as rpc from "../../../lib/rpc.ts";
 import { closedLoop, type Load, type Peer } from "../peer.ts";
 
+/** What calls of this library are measured with. */
+export interface OursOptions {
+  /** Where replies are sent. */
+  readonly replies?: "queue" | "direct";
+  /** Whether each call has two headers, which the handler reads. */
+  readonly headers?: boolean;
+}
+
+/** Two headers, with values of 20 bytes. */
+const HEADERS = { "tenant": "acme-industries-east", "request-id": "0123456789abcdef0123" } as const;
+
 /** This library, all guarantees on. */
-export function ours({ procedure, RpcClient, RpcServer, text }: typeof rpc, replies: "queue" | "direct"): Peer {
+export function ours({ procedure, RpcClient, RpcServer, text }: typeof rpc, options: OursOptions = {}): Peer {
+  const { replies = "queue", headers = false } = options;
+
   function echo({ queue, queueKind }: Load): rpc.Procedure<string, string, string, string> {
     return procedure({ queue, queueType: queueKind, request: text(), reply: text() });
   }
+
+  function echoWithHeaders(request: string, { headers }: rpc.RequestContext): string {
+    if (headers["tenant"] !== HEADERS.tenant) throw new Error("The headers are missing");
+    return request;
+  }
+
   return {
     async serve(load) {
       const server = await RpcServer.connect(load.url);
-      await server.serve(echo(load), (request) => request, { prefetch: load.prefetch });
+      const handler = headers ? echoWithHeaders : (request: string) => request;
+      await server.serve(echo(load), handler, { prefetch: load.prefetch });
     },
     async connect(load) {
       const client = await RpcClient.connect(load.url, { replies });
       const procedure = echo(load);
+      if (headers) return closedLoop(load, (request) => client.call(procedure, request, { headers: HEADERS }));
       return closedLoop(load, (request) => client.call(procedure, request));
     },
   };
