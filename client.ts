@@ -12,16 +12,25 @@ import {
   UsageError,
 } from "./lib/cli/command_line.ts";
 import { CONNECT_FLAGS, CONNECT_HELP, connectFlags } from "./lib/cli/connect_flags.ts";
+import { inOrder } from "./lib/cli/in_order.ts";
+import { readLines } from "./lib/cli/lines.ts";
+import { Output } from "./lib/cli/output.ts";
+import { Progress } from "./lib/cli/progress.ts";
+import { plural } from "./lib/cli/units.ts";
 import { printable, printableJson } from "./lib/contract/printable.ts";
 import { fibonacci, MAX_N } from "./lib/tutorial/fib.ts";
 import { procedure, RpcClient, RpcError, type RpcOutcome } from "./lib/rpc.ts";
 import { telemetry } from "./lib/telemetry.ts";
 
+/** How many numbers are called at once. */
+const CONCURRENCY = 100;
+
 const HELP = `Call fib over RabbitMQ, as in RabbitMQ's tutorial six
 
 Usage: deno task client [flags] N [N ...]
 
-  N                   which Fibonacci number, 0 to 100000; several are called at once
+  N                   which Fibonacci number, 0 to 100000; a range such as 0..90; or "-" for numbers from standard
+                      input, one on each line. ${CONCURRENCY} are called at once
 ${URL_HELP}
   --queue NAME        the queue of the server; default ${fibonacci.queue}
   --timeout TIME      how long a call may take, such as 500ms, 5s (default) or 2m
@@ -32,6 +41,8 @@ ${CONNECT_HELP}
 
 Exit codes: 0 all answered, 1 a call failed, 2 usage, 3 no broker, 130 interrupted`;
 
+/** No number has more digits. */
+const MAX_LINE_BYTES = 64;
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 const OUTCOMES: Readonly<Record<RpcOutcome, string>> = {
@@ -49,6 +60,51 @@ function parseN(text: string): number {
     return fibonacci.request.decode(new TextEncoder().encode(text)) as number;
   } catch {
     throw new UsageError(`Invalid argument "${text}" for N: want a whole number from 0 to ${MAX_N}, in plain digits`);
+  }
+}
+
+/** From the first to the last. */
+type Range = readonly [first: number, last: number];
+
+function parseOperand(text: string): Range | "-" {
+  if (text === "-") return text;
+  const [first = "", last = first, ...rest] = text.split("..");
+  if (rest.length > 0 || first === "" || last === "") return [parseN(text), parseN(text)];
+  const range = [parseN(first), parseN(last)] as const;
+  if (range[0] <= range[1]) return range;
+  throw new UsageError(`Invalid argument "${text}" for N: the first number of a range must not be the larger one`);
+}
+
+function count(ranges: readonly (Range | "-")[]): number {
+  return ranges.reduce((sum, range) => range === "-" ? sum : sum + range[1] - range[0] + 1, 0);
+}
+
+function* numbersOf(ranges: readonly (Range | "-")[]): Generator<number> {
+  for (const [first, last] of ranges.filter((range) => range !== "-")) {
+    for (let n = first; n <= last; n++) yield n;
+  }
+}
+
+async function* numbersFromInput(signal: AbortSignal): AsyncGenerator<number> {
+  let line = 0;
+  for await (const bytes of readLines(Deno.stdin.readable, MAX_LINE_BYTES, signal)) {
+    line++;
+    const text = new TextDecoder().decode(bytes).trim();
+    if (text === "") continue;
+    try {
+      yield parseN(text);
+    } catch (error) {
+      if (!(error instanceof UsageError)) throw error;
+      throw new UsageError(`Line ${line} of standard input: ${error.message}`);
+    }
+  }
+}
+
+/** Ends when the signal is aborted. */
+async function* until<T>(signal: AbortSignal, inputs: AsyncIterable<T> | Iterable<T>): AsyncGenerator<T> {
+  for await (const input of inputs) {
+    if (signal.aborted) return;
+    yield input;
   }
 }
 
@@ -81,42 +137,80 @@ async function main(): Promise<number> {
   const given = args();
   const { values, switches, operands } = given;
   if (operands.length === 0) throw new UsageError("Missing argument N: want one or more numbers, such as 30");
-  const numbers = operands.map(parseN);
+  const ranges = operands.map(parseOperand);
+  const fromInput = ranges.includes("-");
+  if (fromInput && ranges.length > 1) throw new UsageError('Use "-" alone: the numbers are those of standard input');
   const timeout = parseDuration(values["timeout"] ?? "5s", "timeout");
   const called = asUsage(() => procedure({ ...fibonacci, queue: values["queue"] ?? fibonacci.queue }));
   const url = brokerUrl(given);
   const flags = connectFlags(given);
   const json = switches.has("json");
 
-  const interrupted = new AbortController();
-  const interrupt = (): void => interrupted.abort(new Error("Interrupted"));
+  const stop = new AbortController();
+  const interrupt = (): void => stop.abort(new Error("Interrupted"));
   for (const name of SIGNALS) Deno.addSignalListener(name, interrupt);
   try {
     const interceptors = [telemetry.client()];
-    const connecting = RpcClient.connect(url, { ...flags, signal: interrupted.signal, interceptors });
+    const connecting = RpcClient.connect(url, { ...flags, signal: stop.signal, interceptors });
     const connected = await connecting.catch((error: unknown) => reportNoBroker(error, url));
-    if (typeof connected === "number") return interrupted.signal.aborted ? EXIT.interrupted : connected;
+    if (typeof connected === "number") return stop.signal.aborted ? EXIT.interrupted : connected;
     await using client = connected;
-    const options = { timeout, signal: interrupted.signal, failFast: switches.has("fail-fast") };
-    const calls = numbers.map((n) => {
-      if (!json) console.log(` [x] Requesting fib(${n})`);
-      return client.call(called, n, options);
-    });
-    // All are awaited from the start, so that none is unhandled while an earlier one is printed.
-    const settling = calls.map((call) => Promise.allSettled([call]));
-    let failed = false;
-    for (const [index, n] of numbers.entries()) {
-      const [settled] = await settling[index] ?? [];
-      if (settled === undefined) continue;
-      if (settled.status === "rejected") failed = true;
-      if (json) console.log(toJson(n, settled));
-      else if (settled.status === "fulfilled") console.log(` [.] Got ${settled.value}`);
-      else report(n, settled.reason);
-    }
-    return interrupted.signal.aborted ? EXIT.interrupted : failed ? EXIT.failed : EXIT.ok;
+    const total = fromInput ? undefined : count(ranges);
+    using progress = await Progress.show(total);
+    const options = { timeout, signal: stop.signal, failFast: switches.has("fail-fast") };
+    const numbers = until(stop.signal, fromInput ? numbersFromInput(stop.signal) : numbersOf(ranges));
+    return await callAll(numbers, (n) => client.call(called, n, options), { json, progress, stop });
   } finally {
     for (const name of SIGNALS) Deno.removeSignalListener(name, interrupt);
   }
 }
 
+/** How calls are shown. */
+interface Shown {
+  readonly json: boolean;
+  readonly progress: Progress | undefined;
+  /** Aborted when the reader of the output has gone, too. */
+  readonly stop: AbortController;
+}
+
+function isCanceled(error: unknown): boolean {
+  return error instanceof RpcError && error.code === "canceled";
+}
+
+async function callAll(
+  numbers: AsyncIterable<number>,
+  call: (n: number) => Promise<bigint>,
+  { json, progress, stop }: Shown,
+): Promise<number> {
+  const output = new Output();
+  output.broken.addEventListener("abort", () => stop.abort(output.broken.reason));
+  let failed = false;
+  /** Calls that were interrupted. */
+  let underWay = 0;
+  const run = async (n: number): Promise<readonly [number, PromiseSettledResult<bigint>]> => {
+    if (!json) output.line(` [x] Requesting fib(${n})`);
+    const [settled] = await Promise.allSettled([call(n)]);
+    return [n, settled];
+  };
+  for await (const [n, settled] of inOrder(numbers, run, { concurrency: CONCURRENCY })) {
+    if (settled.status === "rejected") failed = true;
+    progress?.ended(settled.status === "rejected");
+    if (json) await output.line(toJson(n, settled));
+    else if (settled.status === "fulfilled") await output.line(` [.] Got ${settled.value}`);
+    else if (stop.signal.aborted && isCanceled(settled.reason)) underWay++;
+    else {
+      progress?.clear();
+      report(n, settled.reason);
+    }
+  }
+  await output.flush();
+  if (output.broken.aborted) return EXIT.brokenPipe;
+  if (underWay > 0) {
+    console.error(` [!] Interrupted: ${plural(underWay, "call")} under way; it is unknown whether the work was done`);
+  }
+  return stop.signal.aborted ? EXIT.interrupted : failed ? EXIT.failed : EXIT.ok;
+}
+
 await runScript(HELP, main, args);
+// A read of a terminal would keep the process alive.
+if (Deno.args.includes("-") && Deno.stdin.isTerminal()) Deno.exit();

@@ -5,8 +5,17 @@ import { defaultUrl, parseHosts } from "../connection/broker_url.ts";
 import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
 import { printable } from "../contract/printable.ts";
 
-/** Exit codes of the two scripts. */
-export const EXIT = { ok: 0, failed: 1, usage: 2, noBroker: 3, interrupted: 130 } as const;
+/** Exit codes; only `rpc` tells `noServer` and `timeout` from `failed`. */
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  noBroker: 3,
+  noServer: 4,
+  timeout: 5,
+  interrupted: 130,
+  brokenPipe: 141,
+} as const;
 
 /** The command line is not valid; the message says what is expected. */
 export class UsageError extends Error {
@@ -17,11 +26,24 @@ export class UsageError extends Error {
 export interface Args {
   /** The values of the flags that were given. */
   readonly values: Readonly<Record<string, string | undefined>>;
+  /** The values of the flags that may be given several times. */
+  readonly lists: Readonly<Record<string, readonly string[]>>;
   /** The switches that were given. */
   readonly switches: ReadonlySet<string>;
   /** The arguments that are not flags, as they were typed. */
   readonly operands: readonly string[];
 }
+
+/** More about the flags of {@linkcode parseCommandLine}. */
+export interface FlagOptions {
+  /** The flags that take a value and may be given several times. */
+  readonly lists?: readonly string[];
+  /** The short names of flags, such as `H` for `header`. */
+  readonly short?: Readonly<Record<string, string>>;
+}
+
+/** Marks an operand that looks like a flag to parse-args: a negative number. */
+const NEGATIVE = "\0";
 
 /**
  * Parses a command line; `--help` and `--version` are always known.
@@ -35,20 +57,23 @@ export function parseCommandLine(
   argv: readonly string[],
   valued: readonly string[],
   switched: readonly string[] = [],
+  { lists = [], short = {} }: FlagOptions = {},
 ): Args {
   const known = [...switched, "help", "version"];
   const overloaded = argv.find((argument) => known.some((flag) => argument.startsWith(`--${flag}=`)));
   if (overloaded !== undefined) throw new UsageError(`Unexpected value in "${overloaded}": this flag takes none`);
-  const parsed: Record<string, unknown> = parseArgs([...argv], {
-    string: ["_", ...valued],
+  const marked = argv.map((argument) => /^-\.?\d/.test(argument) ? NEGATIVE + argument : argument);
+  const parsed: Record<string, unknown> = parseArgs(marked, {
+    string: ["_", ...valued, ...lists],
     boolean: known,
-    alias: { h: "help" },
+    collect: [...lists],
+    alias: { h: "help", ...short },
     unknown: (argument: string) => {
-      // parse-args takes "-5" for a flag, but it is an operand, which is refused later.
-      if (!argument.startsWith("-") || /^-\.?\d/.test(argument)) return true;
-      throw new UsageError(`Unknown flag "${argument}": want one of --${[...valued, ...known].join(", --")}`);
+      if (!argument.startsWith("-") || argument === "-") return true;
+      throw new UsageError(`Unknown flag "${argument}": want one of --${[...valued, ...lists, ...known].join(", --")}`);
     },
   });
+  const unmarked = (text: string): string => text.startsWith(NEGATIVE) ? text.slice(1) : text;
   const values: Record<string, string | undefined> = {};
   for (const flag of valued) {
     const value = parsed[flag];
@@ -56,11 +81,12 @@ export function parseCommandLine(
     if (typeof value !== "string" || value === "") {
       throw new UsageError(`Missing value: --${flag} needs a value after it`);
     }
-    values[flag] = value;
+    values[flag] = unmarked(value);
   }
-  const negative = argv.filter((argument) => /^-\.?\d/.test(argument));
-  const operands = [...negative, ...(parsed["_"] as string[])];
-  return { values, switches: new Set(known.filter((flag) => parsed[flag] === true)), operands };
+  const operands = (parsed["_"] as string[]).map(unmarked);
+  const collected = lists.map((flag) => [flag, (parsed[flag] as string[] | undefined ?? []).map(unmarked)]);
+  const switches = new Set(known.filter((flag) => parsed[flag] === true));
+  return { values, lists: Object.fromEntries(collected), switches, operands };
 }
 
 /**
@@ -75,6 +101,17 @@ export function parseDuration(text: string, flag: string): number {
   if (ms >= 1 && ms <= MAX_TIMEOUT_MS) return ms;
   const wanted = "a whole number of ms, s or m, such as 500ms, 5s or 2m, at most 35791m";
   throw new UsageError(`Invalid value "${text}" for --${flag}: want ${wanted}`);
+}
+
+/**
+ * Reads a whole number.
+ *
+ * @throws {UsageError} If it is none, or out of its bounds.
+ */
+export function parseWhole(text: string, flag: string, min: number, max: number): number {
+  const number = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
+  if (number >= min && number <= max) return number;
+  throw new UsageError(`Invalid value "${text}" for --${flag}: want a whole number from ${min} to ${max}`);
 }
 
 /**

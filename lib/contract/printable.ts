@@ -7,18 +7,26 @@ const UNPRINTABLE = /[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u
 
 /** Makes a text from a peer safe for a log or terminal: one line, no escape sequences, a bounded length. */
 export function printable(text: string): string {
-  const short = text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text;
-  return short.replace(UNPRINTABLE, (character) => {
-    const code = character.charCodeAt(0);
-    return code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
-  });
+  return escapeUnprintable(text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text);
+}
+
+/** Escapes the characters on which a terminal would act; `escape` gets the code of each. */
+export function escapeUnprintable(text: string, escape: (code: number) => string = shortEscape): string {
+  return text.replace(UNPRINTABLE, (character) => escape(character.charCodeAt(0)));
+}
+
+function shortEscape(code: number): string {
+  return code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : jsonEscape(code);
+}
+
+/** An escape as JSON has it. */
+export function jsonEscape(code: number): string {
+  return `\\u${code.toString(16).padStart(4, "0")}`;
 }
 
 /** A value as JSON that may be written to a terminal. */
 export function printableJson(value: unknown): string {
-  return JSON.stringify(value).replace(UNPRINTABLE, (character) => {
-    return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  });
+  return escapeUnprintable(JSON.stringify(value), jsonEscape);
 }
 
 /** How many causes of an error are shown. */

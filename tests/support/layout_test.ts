@@ -47,7 +47,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   testing: ["node:async_hooks", "node:buffer", "node:timers"],
   rpc: [],
   telemetry: ["@opentelemetry/api"],
-  cli: ["@std/cli/parse-args"],
+  cli: ["@std/cli/parse-args", "log-update", "node:buffer", "node:process", "string-width"],
   tutorial: [],
   scripts: [],
 };

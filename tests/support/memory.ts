@@ -13,3 +13,22 @@ export async function memoryInUse(): Promise<number> {
   const { heapUsed, external } = Deno.memoryUsage();
   return heapUsed + external;
 }
+
+/**
+ * The largest memory that a process or one of those that it has started has taken so far, in KiB; 0 if it has ended, or
+ * not on Linux.
+ */
+export function peakMemory(pid: number): number {
+  const status = read(`/proc/${pid}/status`);
+  const own = Number(/VmHWM:\s+(\d+)/.exec(status)?.[1] ?? 0);
+  const children = read(`/proc/${pid}/task/${pid}/children`).split(" ").filter((child) => child !== "");
+  return Math.max(own, ...children.map((child) => peakMemory(Number(child))));
+}
+
+function read(path: string): string {
+  try {
+    return Deno.readTextFileSync(path);
+  } catch {
+    return "";
+  }
+}

@@ -30,17 +30,34 @@ export function denoArgs(script: string, ...args: string[]): string[] {
   return [Deno.execPath(), "run", "--quiet", "--allow-net", "--allow-env", path, ...args];
 }
 
+/** Options of {@linkcode start}. */
+export interface StartOptions {
+  /**
+   * What the program reads from standard input.
+   *
+   * @default {nothing}
+   */
+  readonly input?: string | Uint8Array | ReadableStream<Uint8Array>;
+}
+
+function streamOf(input: string | Uint8Array | ReadableStream<Uint8Array>): ReadableStream<Uint8Array> {
+  if (input instanceof ReadableStream) return input;
+  return ReadableStream.from([typeof input === "string" ? new TextEncoder().encode(input) : input]);
+}
+
 /** Starts a program in the project's folder, without colours; disposing of it kills it if it still runs. */
-export function start(command: string[], env: Record<string, string> = {}): Script {
+export function start(command: string[], env: Record<string, string> = {}, { input }: StartOptions = {}): Script {
   const [program = "", ...args] = command;
   const child = new Deno.Command(program, {
     args,
     cwd: new URL("../../", import.meta.url),
     env: { ...PLAIN, ...env },
-    stdin: "null",
+    stdin: input === undefined ? "null" : "piped",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+  // A script may end before it has read all.
+  if (input !== undefined) streamOf(input).pipeTo(child.stdin).catch(() => {});
   const output = { stdout: "", stderr: "" };
   let changed = Promise.withResolvers<void>();
   let over = false;

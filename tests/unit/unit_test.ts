@@ -5,8 +5,18 @@
  * @module
  */
 
+import "./cli/call_summary_tests.ts";
 import "./cli/command_line_tests.ts";
 import "./cli/health_tests.ts";
+import "./cli/in_order_tests.ts";
+import "./cli/lines_tests.ts";
+import "./cli/output_tests.ts";
+import "./cli/progress_tests.ts";
+import "./cli/reply_text_tests.ts";
+import "./cli/table_tests.ts";
+import "./cli/top_figures_tests.ts";
+import "./cli/top_view_tests.ts";
+import "./cli/units_tests.ts";
 import "./client/abort_listeners_tests.ts";
 import "./client/call_ids_tests.ts";
 import "./client/call_once_tests.ts";

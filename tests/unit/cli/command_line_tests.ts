@@ -9,6 +9,7 @@ import {
   EXIT,
   parseCommandLine,
   parseDuration,
+  parseWhole,
   reportNoBroker,
   runScript,
   untilSignal,
@@ -29,16 +30,25 @@ function refusal(...argv: string[]): string {
 }
 
 Deno.test("Exit codes are those of the README", () => {
-  assertEquals(EXIT, { ok: 0, failed: 1, usage: 2, noBroker: 3, interrupted: 130 });
+  assertEquals(EXIT, {
+    ok: 0,
+    failed: 1,
+    usage: 2,
+    noBroker: 3,
+    noServer: 4,
+    timeout: 5,
+    interrupted: 130,
+    brokenPipe: 141,
+  });
 });
 
 Deno.test("parseCommandLine() of nothing is empty", () => {
-  assertEquals(parse(), { values: {}, switches: new Set<string>(), operands: [] });
+  assertEquals(parse(), { values: {}, lists: {}, switches: new Set<string>(), operands: [] });
 });
 
 for (const argv of [["--url", "a", "--json", "30"], ["--url=a", "30", "--json"], ["30", "--json", "--url", "a"]]) {
   Deno.test(`parseCommandLine() reads ${argv.join(" ")}`, () => {
-    assertEquals(parse(...argv), { values: { url: "a" }, switches: new Set(["json"]), operands: ["30"] });
+    assertEquals(parse(...argv), { values: { url: "a" }, lists: {}, switches: new Set(["json"]), operands: ["30"] });
   });
 }
 
@@ -59,13 +69,46 @@ Deno.test("parseCommandLine() knows --help, -h and --version everywhere", () => 
 
 for (const number of ["-5", "-.5", "-5x"]) {
   Deno.test(`parseCommandLine() takes ${number} for an operand`, () => {
-    assertEquals(parse(number), { values: {}, switches: new Set<string>(), operands: [number] });
+    assertEquals(parse(number), { values: {}, lists: {}, switches: new Set<string>(), operands: [number] });
   });
 }
 
 Deno.test("parseCommandLine() has operands below zero first", () => {
-  assertEquals(parse("30", "-5").operands, ["-5", "30"]);
+  assertEquals(parse("30", "-5").operands, ["30", "-5"]);
 });
+
+Deno.test("parseCommandLine() takes a dash alone, and what follows two dashes, for operands", () => {
+  assertEquals(parse("a", "-", "--url", "b").operands, ["a", "-"]);
+  assertEquals(parse("a", "--", "--url", "-x").operands, ["a", "--url", "-x"]);
+});
+
+Deno.test("parseCommandLine() collects flags that may be given several times, by their short names too", () => {
+  const { lists, values, operands } = parseCommandLine(
+    ["-H", "a:1", "q", "--header", "b: 2", "-o", "json"],
+    ["output"],
+    [],
+    {
+      lists: ["header"],
+      short: { H: "header", o: "output" },
+    },
+  );
+  assertEquals([lists, values, operands], [{ header: ["a:1", "b: 2"] }, { output: "json" }, ["q"]]);
+});
+
+Deno.test("parseCommandLine() of a negative number after a flag that takes a value takes it for that", () => {
+  assertEquals(parse("--url", "-5").values, { url: "-5" });
+});
+
+for (const [text, wanted] of [["1", 1], ["007", 7], ["10", 10]] as const) {
+  Deno.test(`parseWhole() reads ${text}`, () => assertEquals(parseWhole(text, "count", 1, 10), wanted));
+}
+
+for (const text of ["", "0", "11", "-1", "1.5", "1e1", "0x1", " 1", "9".repeat(20)]) {
+  Deno.test(`parseWhole() refuses ${JSON.stringify(text)}`, () => {
+    const { message } = assertThrows(() => parseWhole(text, "count", 1, 10), UsageError);
+    assertEquals(message, `Invalid value "${text}" for --count: want a whole number from 1 to 10`);
+  });
+}
 
 for (const flag of ["--qeue", "-x", "--no-json"]) {
   Deno.test(`parseCommandLine() refuses ${flag}, and says which flags there are`, () => {
@@ -140,7 +183,7 @@ Deno.test("asUsage() leaves other errors as they are", () => {
 });
 
 function args(values: Args["values"]): Args {
-  return { values, switches: new Set(), operands: [] };
+  return { values, lists: {}, switches: new Set(), operands: [] };
 }
 
 function urlOf(...argv: string[]): string {

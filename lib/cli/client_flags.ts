@@ -1,0 +1,62 @@
+import { printable } from "../contract/printable.ts";
+import { RpcClient, RpcError } from "../rpc.ts";
+import { type Args, brokerUrl, EXIT, URL_FLAGS, URL_HELP } from "./command_line.ts";
+import { CONNECT_FLAGS, CONNECT_HELP, connectFlags } from "./connect_flags.ts";
+
+/** The flags of every command. */
+export const CLIENT_FLAGS = [...URL_FLAGS, ...CONNECT_FLAGS] as const;
+
+/** How the help describes them. */
+export const CLIENT_HELP = `${URL_HELP}
+${CONNECT_HELP}
+  --help, --version`;
+
+/** Exit codes, for the help of every command. */
+export const EXIT_HELP = `2 usage, 3 no broker, 4 no server, 5 timeout, 130 interrupted`;
+
+/**
+ * Runs a command with a client that is connected to the broker.
+ *
+ * @param run Returns the exit code.
+ * @param stop Ends it when it is aborted.
+ */
+export async function withClient(
+  args: Args,
+  stop: AbortSignal,
+  run: (client: RpcClient) => Promise<number>,
+): Promise<number> {
+  const url = brokerUrl(args);
+  const flags = connectFlags(args);
+  let client: RpcClient;
+  try {
+    client = await RpcClient.connect(url, { drainTimeout: 1_000, ...flags, signal: stop });
+  } catch (error) {
+    if (!(error instanceof RpcError)) throw error;
+    if (stop.aborted) return EXIT.interrupted;
+    console.error(printable(error.message));
+    return EXIT.noBroker;
+  }
+  try {
+    return await run(client);
+  } finally {
+    await client.close();
+  }
+}
+
+/** Says why a call failed. */
+export function describeFailure({ code, message, outcome }: RpcError): string {
+  // The text may be a server's.
+  return `${code}: ${printable(message)} (${OUTCOMES[outcome]})`;
+}
+
+const OUTCOMES: Readonly<Record<RpcError["outcome"], string>> = {
+  not_executed: "the work was not done",
+  executed: "the server ran it",
+  unknown: "it is unknown whether the work was done",
+};
+
+/** The exit code of a command that failed with this error. */
+export function exitCodeOf({ code, outcome }: RpcError): number {
+  if (code === "deadline_exceeded") return EXIT.timeout;
+  return code === "unavailable" && outcome === "not_executed" ? EXIT.noServer : EXIT.failed;
+}
