@@ -1,4 +1,4 @@
-import { assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { type Headers, integer, method, type RequestContext, RpcServer, service } from "../../lib/rpc.ts";
 import type { Delivery } from "../../lib/wire/message.ts";
 import { live, waitFor, withChannel } from "../support/live.ts";
@@ -13,12 +13,13 @@ function maths(queue: string, queueType: "classic" | "quorum") {
   return service({ queue, queueType, methods: { double } });
 }
 
-/** The headers, as bytes, after the first one: the time of sending, which each attempt has of its own. */
-function bytesOf({ properties: { headers = new Uint8Array() } }: Delivery): number[] {
-  const name = headers[0] ?? 0;
-  assertEquals(new TextDecoder().decode(headers.subarray(1, 1 + name)), "rpc-sent-at");
-  const value = headers[1 + name + 4] ?? 0;
-  return Array.from(headers.subarray(1 + name + 5 + value));
+/** The headers, as bytes, without the time of sending, which each attempt has of its own; RabbitMQ 4 changes the order. */
+function bytesOf({ properties: { headers = new Uint8Array() } }: Delivery): string {
+  const bytes = new TextDecoder("latin1").decode(headers);
+  // The length of the name, the name, the type of the value, its length in 32 bits, and the value: digits.
+  const [sentAt] = bytes.match(/.rpc-sent-at.....\d+/s) ?? [];
+  assert(sentAt !== undefined);
+  return bytes.replace(sentAt, "");
 }
 
 live("Headers are the same bytes in a request that is sent again, and in one that is redelivered", async ({
@@ -48,10 +49,10 @@ live("Headers are the same bytes in a request that is sent again, and in one tha
     assertEquals([type, messageId, bytesOf(delivery)], [
       "double",
       first?.properties.messageId,
-      first === undefined ? [] : bytesOf(first),
+      first === undefined ? "" : bytesOf(first),
     ]);
   }
-  assertNotEquals(first && bytesOf(first), []);
+  assertStringIncludes(first === undefined ? "" : bytesOf(first), HEADERS["long"] ?? "no such header");
 });
 
 live("Another server reads the same headers again when the first is cut off", async ({ url, queue }) => {
