@@ -9,8 +9,10 @@ import {
   fileName,
   isPrinted,
   masked,
+  PAGES,
   type Project,
   readReadme,
+  startOf,
   type Step,
   stepsOf,
   writeProject,
@@ -26,6 +28,9 @@ const IN_ANY_ORDER = "deno task demo";
 
 /** What runs until it is interrupted. */
 const SERVER = /deno (?:task (?:broker|server)|run .*server\.ts)/;
+
+// Reads the pages: ignored by a plain "deno test".
+const ignore = Deno.permissions.querySync({ name: "read" }).state !== "granted";
 
 /** A broker has to start. */
 const PATIENCE = 60_000;
@@ -155,11 +160,9 @@ async function deno(args: string[], cwd: string | URL, env: Record<string, strin
   return new TextDecoder().decode(stdout);
 }
 
-live(
-  "Every block of the README is run from top to bottom, and prints what the README says",
-  { run: true },
-  async () => {
-    const blocks = blocksOf(await readReadme());
+for (const page of PAGES) {
+  live(`Every block of ${page} is run from top to bottom, and prints what the page says`, { run: true }, async () => {
+    const blocks = blocksOf(await readReadme(page));
     await using project = await writeProject(blocks);
     await using collecting = collector();
     await using bin = {
@@ -174,7 +177,7 @@ live(
 
     const commands: string[] = [];
     for (const block of blocks) {
-      const where = `README.md:${block.line}`;
+      const where = `${page}:${block.line}`;
       if (block.info === "sh") {
         const steps = stepsOf(block);
         if (steps.some(({ command }) => SERVER.test(command))) await terminals.interruptServers();
@@ -200,13 +203,22 @@ live(
     const code = Array.from(project.files.values()).join("");
     for (const name of project.files.keys()) {
       const isUsed = code.includes(`"./${name}"`) || commands.some((command) => command.endsWith(` ${name}`));
-      assert(isUsed, `No command of the README runs ${name}`);
+      assert(isUsed, `No command of ${page} runs ${name}`);
     }
-    for (const command of Object.keys(LEFT_OUT)) assert(commands.includes(command), `The README has no "${command}"`);
+    for (const command of Object.keys(LEFT_OUT)) assert(commands.includes(command), `${page} has no "${command}"`);
     const services = new Set(collecting.spans.map(({ service }) => service));
-    assertEquals(services, new Set(["fib", "fib-client"]), "The commands with OTEL_DENO export spans");
-  },
-);
+    const named = commands.flatMap((command) => /OTEL_SERVICE_NAME=(\S+)/.exec(command)?.[1] ?? []);
+    assertEquals(services, new Set(named), "The commands with OTEL_DENO export spans");
+  });
+}
+
+Deno.test("The pages start with the same commands, which print the same", { ignore }, async () => {
+  const [english, chinese] = await Promise.all(PAGES.map(async (page) => {
+    return blocksOf(startOf(await readReadme(page))).flatMap(stepsOf);
+  }));
+  assert((english ?? []).length > 5);
+  assertEquals(chinese, english);
+});
 
 Deno.test("blocksOf() finds the blocks in lists too, and stepsOf() the commands and what they print", () => {
   const [first, second] = blocksOf(

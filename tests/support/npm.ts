@@ -10,6 +10,9 @@ import { SetupError } from "./install.ts";
 /** The versions of Node that are tried: the oldest that the library supports, and one of the newest. */
 export const NODE_VERSIONS = ["22.23.3", "26.12.1"] as const;
 
+/** The version of Bun on which the package is tried. */
+export const BUN_VERSION = "1.4.5";
+
 /** What Node 22 lacks and the tests use: `AsyncDisposableStack`. */
 const POLYFILL = { name: "disposablestack", version: "1.1.8" };
 
@@ -44,4 +47,11 @@ export async function installNode(
   const name = `node-${os}-${arch === "x86_64" ? "x64" : "arm64"}`;
   const modules = await installFromNpm(`node-${version}`, { [name]: version, [POLYFILL.name]: POLYFILL.version });
   return { node: `${modules}/${name}/bin/node`, polyfill: `${modules}/${POLYFILL.name}/auto.js` };
+}
+
+/** Installs Bun; gives its program. */
+export async function installBun(): Promise<string> {
+  const { os, arch } = Deno.build;
+  const name = `@oven/bun-${os}-${arch === "x86_64" ? "x64" : "aarch64"}`;
+  return `${await installFromNpm(`bun-${BUN_VERSION}`, { [name]: BUN_VERSION })}/${name}/bin/bun`;
 }

@@ -24,6 +24,11 @@ const ROOT = new URL("../../", import.meta.url);
 
 const PRINTED = /^# =>(?: (.*))?$/;
 
+/** The first section of a page: how to start. */
+export function startOf(markdown: string): string {
+  return markdown.split(/^## /m)[1] ?? "";
+}
+
 /** All blocks, those in lists too. */
 export function blocksOf(markdown: string): readonly Block[] {
   const blocks: Block[] = [];
@@ -134,7 +139,10 @@ export async function writeProject(blocks: readonly Block[], change = (code: str
   return { folder, files, [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }) };
 }
 
-/** The text of the README. */
-export function readReadme(): Promise<string> {
-  return Deno.readTextFile(new URL("README.md", ROOT));
+/** The pages that a newcomer reads, in English and in Chinese. */
+export const PAGES = ["README.md", "README.zh.md"] as const;
+
+/** The text of a page. */
+export function readReadme(page: (typeof PAGES)[number] = "README.md"): Promise<string> {
+  return Deno.readTextFile(new URL(page, ROOT));
 }
