@@ -1,6 +1,6 @@
 import type { Refusal } from "./admission.ts";
 import type { Intake, RunningRequest } from "./running_request.ts";
-import { SurplusConsumer, type SurplusHost, surplusPrefetch } from "./surplus_consumer.ts";
+import { SurplusConsumer, type SurplusHost, surplusLimit, surplusPrefetch } from "./surplus_consumer.ts";
 
 /** What an intake needs from its consumer. */
 export interface IntakeHost extends SurplusHost {
@@ -20,6 +20,8 @@ export interface IntakeHost extends SurplusHost {
 
 /** How often it is checked whether the second consumer is still needed, in ms. */
 const CHECK_MS = 250;
+/** If a handler is idle that many times in a row, requests are not refused fast enough. */
+const SLOW = 2;
 
 const SETTLED = Promise.resolve();
 
@@ -35,7 +37,13 @@ export class RequestIntake implements Intake {
   /** Those with enough time, in order, that no handler is free for. */
   readonly #waiting = new Set<RunningRequest>();
   #busy = 0;
-  #surplus: SurplusConsumer | undefined;
+  /** The second consumer, and further ones if it is not fast enough. */
+  readonly #surplus = new Set<SurplusConsumer>();
+  /** How many requests the second consumer has at once, alone and together with the others. */
+  #first = 0;
+  #all = 0;
+  /** How often in a row a handler was found idle. */
+  #idle = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #pumping = false;
   #closed = false;
@@ -48,7 +56,7 @@ export class RequestIntake implements Intake {
 
   /** Starts a request, refuses it, or keeps it until a handler is free. */
   arrived(running: RunningRequest): void {
-    const mayWait = this.#surplus !== undefined && this.#busy >= this.#prefetch;
+    const mayWait = this.#surplus.size > 0 && this.#busy >= this.#prefetch;
     if (this.#waiting.size > 0) this.#refuseFirst();
     if (running.whyAborted !== undefined) this.#host.run(running);
     else if (this.#isRefused(running, running.arrivedAt, mayWait)) return;
@@ -80,14 +88,14 @@ export class RequestIntake implements Intake {
 
   /** Acknowledges finished requests at once. */
   flush(): void {
-    this.#surplus?.flush();
+    for (const surplus of this.#surplus) surplus.flush();
   }
 
   /** Takes no more requests over the second consumer. */
   async stop(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
-    await this.#surplus?.stop();
+    await Promise.all(Array.from(this.#surplus, (surplus) => surplus.stop()));
   }
 
   /** The queue is consumed over another channel, or not any more: keeps nothing, and has no second consumer. */
@@ -99,9 +107,9 @@ export class RequestIntake implements Intake {
       if (running.acks.lost) this.#host.drop(running);
       else this.#start(running);
     }
-    const surplus = this.#surplus;
-    this.#surplus = undefined;
-    surplus?.close();
+    const all = Array.from(this.#surplus);
+    this.#surplus.clear();
+    for (const surplus of all) surplus.close();
   }
 
   #start(running: RunningRequest): void {
@@ -145,28 +153,51 @@ export class RequestIntake implements Intake {
   #isRefused(running: RunningRequest, now: number, mayWait: boolean): boolean {
     const why = this.#host.judge(running, now, mayWait);
     if (why === undefined) return false;
-    if (this.#surplus === undefined && !this.#closed) this.#open();
+    if (this.#surplus.size === 0 && !this.#closed) this.#openFirst();
     this.#host.refuse(running, why);
     return true;
   }
 
-  #open(): void {
+  #openFirst(): void {
     const prefetch = surplusPrefetch(this.#prefetch, this.#host.longest());
     if (prefetch === 0) return;
-    const surplus = this.#surplus = new SurplusConsumer(prefetch, this.#host, (lost) => {
-      clearInterval(this.#timer);
-      if (this.#surplus !== surplus) return;
-      this.#surplus = undefined;
-      if (!lost) return;
-      this.#dropLost();
-      this.#host.surplusLost();
-    });
-    this.#timer = setInterval(() => {
-      const wanted = surplusPrefetch(this.#prefetch, this.#host.longest());
-      // With another prefetch, it is opened again.
-      if (!this.#host.isPressed() || wanted > 2 * prefetch || wanted < prefetch / 2) surplus.stop();
-      surplus.closeIfIdle();
-    }, CHECK_MS);
+    this.#first = prefetch;
+    this.#all = this.#idle = 0;
+    this.#open(prefetch);
+    clearInterval(this.#timer);
+    this.#timer = setInterval(() => this.#check(), CHECK_MS);
     this.#timer.unref();
+  }
+
+  #open(prefetch: number): void {
+    this.#all += prefetch;
+    const surplus = new SurplusConsumer(prefetch, this.#host, (lost) => this.#gone(surplus, lost));
+    this.#surplus.add(surplus);
+  }
+
+  #gone(surplus: SurplusConsumer, lost: boolean): void {
+    if (!this.#surplus.delete(surplus)) return;
+    if (this.#surplus.size === 0) clearInterval(this.#timer);
+    if (!lost) return;
+    this.#dropLost();
+    this.#host.surplusLost();
+  }
+
+  #check(): void {
+    const wanted = surplusPrefetch(this.#prefetch, this.#host.longest());
+    const first = this.#first;
+    // With another prefetch, it is opened again.
+    const over = !this.#host.isPressed() || wanted > 2 * first || wanted < first / 2;
+    for (const surplus of Array.from(this.#surplus)) {
+      if (over) surplus.stop();
+      surplus.closeIfIdle();
+    }
+    const idle = !over && this.#busy < this.#prefetch && this.#waiting.size === 0;
+    this.#idle = idle ? this.#idle + 1 : 0;
+    if (this.#idle < SLOW) return;
+    this.#idle = 0;
+    // All that comes is too late: requests expire faster than they are refused.
+    const more = Math.min(3 * this.#all, surplusLimit(this.#prefetch) - this.#all);
+    if (more > 0) this.#open(more);
   }
 }

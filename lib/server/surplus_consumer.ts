@@ -19,6 +19,8 @@ export interface SurplusHost {
 const MIN_PREFETCH = 4;
 /** At most so many, unless the first consumer takes more. */
 const MAX_PREFETCH = 64;
+/** And so many together with further ones. */
+const MAX_TOTAL = 256;
 /** How much work for its handlers it may take, in ms: it could wait here while another server is idle. */
 const WORK_MS = 300;
 /** Beside handlers that take longer than this, in ms, the time that refusals take does not count. */
@@ -28,9 +30,9 @@ const PRIORITY = -1;
 /** How long a consumer that is ended waits at most until the broker may send no more requests, in ms. */
 export const CANCEL_PATIENCE_MS = 250;
 
-/** How many requests the second consumer has at once, at the most, beside a first one with that prefetch. */
+/** How many requests are taken at once beside a first consumer with that prefetch, at the most. */
 export function surplusLimit(prefetch: number): number {
-  return Math.max(MAX_PREFETCH, prefetch);
+  return Math.max(MAX_TOTAL, prefetch);
 }
 
 /**
@@ -43,7 +45,7 @@ export function surplusPrefetch(prefetch: number, duration: number): number {
   if (duration > LONG_MS * prefetch) return 0;
   // What is not known yet may take long.
   const work = duration === 0 ? 0 : Math.floor(prefetch * WORK_MS / duration);
-  return Math.min(Math.max(MIN_PREFETCH, work), surplusLimit(prefetch));
+  return Math.min(Math.max(MIN_PREFETCH, work), Math.max(MAX_PREFETCH, prefetch));
 }
 
 /**

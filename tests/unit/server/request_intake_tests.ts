@@ -273,3 +273,36 @@ Deno.test("RequestIntake does without a second consumer if the broker allows non
   site.arrive("b");
   assertEquals(site.log, ["run a", "run b"]);
 });
+
+Deno.test("RequestIntake has further consumers if a handler stays idle, because all that comes is too late", async () => {
+  using site = new Site();
+  await site.overload();
+  for (let n = 0; n < 8; n++) {
+    site.clock.advance(250);
+    await settle();
+  }
+  assertEquals(site.channels.map(({ asked: [prefetch] }) => prefetch), [
+    "prefetch 15",
+    "prefetch 45",
+    "prefetch 180",
+    "prefetch 16",
+  ]);
+  site.pressed = false;
+  for (let n = 0; n < 2; n++) {
+    site.clock.advance(250);
+    await settle();
+  }
+  assert(site.channels.every(({ closed }) => closed));
+});
+
+Deno.test("RequestIntake has no further consumers as long as the handlers are busy, or something waits for them", async () => {
+  using site = new Site();
+  await site.overload();
+  const running = site.arrive("a");
+  for (let n = 0; n < 4; n++) site.clock.advance(250);
+  site.arrive("b");
+  site.intake.handled(running);
+  site.clock.advance(250);
+  await settle();
+  assertEquals(site.channels.length, 1);
+});
