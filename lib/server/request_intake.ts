@@ -1,6 +1,12 @@
 import type { Refusal } from "./admission.ts";
 import type { Intake, RunningRequest } from "./running_request.ts";
-import { SurplusConsumer, type SurplusHost, surplusLimit, surplusPrefetch } from "./surplus_consumer.ts";
+import {
+  SurplusConsumer,
+  type SurplusEnd,
+  type SurplusHost,
+  surplusLimit,
+  surplusPrefetch,
+} from "./surplus_consumer.ts";
 
 /** What an intake needs from its consumer. */
 export interface IntakeHost extends SurplusHost {
@@ -20,6 +26,8 @@ export interface IntakeHost extends SurplusHost {
 
 /** How often it is checked whether the second consumer is still needed, in ms. */
 const CHECK_MS = 250;
+/** How long it does without a second consumer after one was lost or refused, in ms. */
+const PAUSE_MS = 10_000;
 /** If a handler is idle that many times in a row, requests are not refused fast enough. */
 const SLOW = 2;
 
@@ -46,6 +54,8 @@ export class RequestIntake implements Intake {
   #idle = 0;
   #timer: ReturnType<typeof setInterval> | undefined;
   #pumping = false;
+  /** When it may have a second consumer again, on the clock of `performance.now()`. */
+  #againAt = -Infinity;
   #closed = false;
 
   /** @param prefetch How many handlers may run at once. */
@@ -153,7 +163,7 @@ export class RequestIntake implements Intake {
   #isRefused(running: RunningRequest, now: number, mayWait: boolean): boolean {
     const why = this.#host.judge(running, now, mayWait);
     if (why === undefined) return false;
-    if (this.#surplus.size === 0 && !this.#closed) this.#openFirst();
+    if (this.#surplus.size === 0 && !this.#closed && now >= this.#againAt) this.#openFirst();
     this.#host.refuse(running, why);
     return true;
   }
@@ -171,14 +181,16 @@ export class RequestIntake implements Intake {
 
   #open(prefetch: number): void {
     this.#all += prefetch;
-    const surplus = new SurplusConsumer(prefetch, this.#host, (lost) => this.#gone(surplus, lost));
+    const surplus = new SurplusConsumer(prefetch, this.#host, (how) => this.#gone(surplus, how));
     this.#surplus.add(surplus);
   }
 
-  #gone(surplus: SurplusConsumer, lost: boolean): void {
+  #gone(surplus: SurplusConsumer, how: SurplusEnd): void {
     if (!this.#surplus.delete(surplus)) return;
     if (this.#surplus.size === 0) clearInterval(this.#timer);
-    if (!lost) return;
+    if (how === "idle") return;
+    this.#againAt = performance.now() + PAUSE_MS;
+    if (how === "refused") return;
     this.#dropLost();
     this.#host.surplusLost();
   }

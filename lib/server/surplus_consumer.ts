@@ -30,6 +30,9 @@ const PRIORITY = -1;
 /** How long a consumer that is ended waits at most until the broker may send no more requests, in ms. */
 export const CANCEL_PATIENCE_MS = 250;
 
+/** How it ended: when it was not needed any more; with requests that go back to the queue; or before it began. */
+export type SurplusEnd = "idle" | "lost" | "refused";
+
 /** How many requests are taken at once beside a first consumer with that prefetch, at the most. */
 export function surplusLimit(prefetch: number): number {
   return Math.max(MAX_TOTAL, prefetch);
@@ -54,15 +57,15 @@ export function surplusPrefetch(prefetch: number, duration: number): number {
 export class SurplusConsumer {
   readonly #host: SurplusHost;
   readonly #prefetch: number;
-  readonly #gone: (lost: boolean) => void;
+  readonly #gone: (how: SurplusEnd) => void;
   #channel: Channel | undefined;
   #acks: AckBatcher | undefined;
   #consumerTag: string | undefined;
   #stopping = false;
   #over = false;
 
-  /** @param gone Called once, when its channel is closed, and whether requests were lost with it. */
-  constructor(prefetch: number, host: SurplusHost, gone: (lost: boolean) => void) {
+  /** @param gone Called once, when its channel is closed. */
+  constructor(prefetch: number, host: SurplusHost, gone: (how: SurplusEnd) => void) {
     this.#prefetch = prefetch;
     this.#host = host;
     this.#gone = gone;
@@ -93,21 +96,29 @@ export class SurplusConsumer {
   closeIfIdle(): void {
     if (!this.#stopping || this.#consumerTag !== undefined || this.#acks === undefined) return;
     this.#acks.flush();
-    if (this.#acks.unsettled === 0) this.close();
+    if (this.#acks.unsettled === 0) this.#close("idle");
   }
 
   /** Closes its channel: what is not settled goes back to the queue. */
   close(): void {
+    this.#close("lost");
+  }
+
+  #close(how: SurplusEnd): void {
     this.#stopping = true;
-    this.#end();
+    this.#end(how);
     this.#channel?.close().catch(() => {});
   }
 
   async #open(): Promise<void> {
     try {
       const channel = await this.#host.openChannel();
-      channel.onClosed(() => this.#end());
+      channel.onClosed(() => this.#end("lost"));
       this.#channel = channel;
+      if (this.#over) {
+        await channel.close();
+        return;
+      }
       const acks = this.#acks = new AckBatcher(channel);
       channel.listen({
         delivered: (delivery) => this.#host.deliver(delivery, acks),
@@ -123,13 +134,13 @@ export class SurplusConsumer {
       this.#stopping = false;
       await this.stop();
     } catch {
-      this.close();
+      this.#close("refused");
     }
   }
 
-  #end(): void {
+  #end(how: SurplusEnd): void {
     if (this.#over) return;
     this.#over = true;
-    this.#gone((this.#acks?.unsettled ?? 0) > 0);
+    this.#gone(how);
   }
 }

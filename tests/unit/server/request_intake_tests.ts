@@ -272,6 +272,30 @@ Deno.test("RequestIntake does without a second consumer if the broker allows non
   site.arrive("a");
   site.arrive("b");
   assertEquals(site.log, ["run a", "run b"]);
+  // It is not tried again for each refusal.
+  await site.overload();
+  assertEquals(site.channels.length, 1);
+  site.clock.advance(10_000);
+  await site.overload();
+  assertEquals(site.channels.length, 2);
+});
+
+Deno.test("RequestIntake that is closed while the second consumer is opened leaves no channel behind", async () => {
+  using site = new Site();
+  site.refused = true;
+  site.arrive("a");
+  site.intake.close();
+  await settle();
+  assertEquals(site.channels.map(({ closed, asked }) => [closed, asked]), [[true, []]]);
+});
+
+Deno.test("RequestIntake that is stopped while the second consumer is opened cancels it", async () => {
+  using site = new Site();
+  site.refused = true;
+  site.arrive("a");
+  await site.intake.stop();
+  await settle();
+  assertEquals(site.channels[0]?.asked, ["prefetch 15", "consume q", "cancel tag"]);
 });
 
 Deno.test("RequestIntake has further consumers if a handler stays idle, because all that comes is too late", async () => {
