@@ -1,6 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
 import { Admission, type Candidate } from "../../../lib/server/admission.ts";
-import { BlindShedding } from "../../../lib/server/blind_shedding.ts";
 import { ServiceTime } from "../../../lib/server/service_time.ts";
 
 /** An admission whose one method takes 20 ms. */
@@ -16,30 +15,6 @@ function request(left: number, more: Partial<Candidate> = {}): Candidate {
 }
 
 const NOW = 10_000;
-
-Deno.test("ServiceTime knows the shortest and the longest duration, and forgets them slowly", () => {
-  const service = new ServiceTime();
-  assertEquals([service.least, service.most], [0, 0]);
-  service.ended(20);
-  assertEquals([service.least, service.most], [20, 20]);
-  service.ended(4);
-  assertEquals(service.least, 4);
-  assert(service.most > 19);
-  service.ended(40);
-  assert(service.most > 29 && service.least < 5);
-  for (let n = 0; n < 500; n++) service.ended(10);
-  assert(Math.abs(service.least - 10) < 0.1 && Math.abs(service.most - 10) < 0.1);
-});
-
-Deno.test("ServiceTime learns from aborted handlers that they would have taken longer", () => {
-  const service = new ServiceTime();
-  service.aborted(30);
-  assertEquals([service.least, service.most], [0, 30]);
-  service.aborted(10);
-  assertEquals(service.most, 30);
-  service.ended(100);
-  assertEquals([service.least, service.most], [100, 100]);
-});
 
 Deno.test("Admission starts a request without a deadline, whatever else", () => {
   const { admission, service } = learned();
@@ -136,58 +111,32 @@ Deno.test("Admission wants to know the clock of a caller that has left early, an
   assert(!admission.isPressed(NOW + 15));
 });
 
-Deno.test("BlindShedding refuses nothing before two requests in a row were in vain", () => {
-  const blind = new BlindShedding();
-  assert(!blind.refuses(0, true));
-  assert(!blind.inVain(0, 10));
-  blind.answered(30);
-  assert(!blind.inVain(40, 50));
-  assert(!blind.refuses(51, false));
-});
-
-Deno.test("BlindShedding refuses a burst, then twice as many if that was too few", () => {
-  const blind = new BlindShedding();
-  const burst = (now: number): number => {
-    let count = 0;
-    while (blind.refuses(now, false)) count++;
-    return count;
-  };
-  blind.inVain(0, 10);
-  assert(blind.inVain(11, 20));
-  assertEquals(burst(21), 4);
-  // One that was started before the burst tells nothing about it.
-  assert(!blind.inVain(15, 25));
-  blind.answered(45);
-  blind.inVain(46, 60);
-  assert(blind.inVain(61, 70));
-  assertEquals(burst(71), 8);
-});
-
-Deno.test("BlindShedding refuses as many for each answer as it did before, and stops when the queue is empty", () => {
-  const blind = new BlindShedding();
-  blind.inVain(0, 10);
-  blind.inVain(11, 20);
-  for (let n = 0; n < 4; n++) assert(blind.refuses(21, false));
-  for (let n = 0; n < 2; n++) blind.answered(40);
-  blind.inVain(41, 50);
-  blind.inVain(51, 60);
-  while (blind.refuses(61, false));
-  // Four for two answers, and a tenth more.
-  blind.answered(80);
-  assert(blind.refuses(81, false) && blind.refuses(81, false) && !blind.refuses(81, false));
-  blind.answered(100);
-  // A handler has been free for a while.
-  assert(!blind.refuses(200, true));
-  blind.answered(220);
-  assert(!blind.refuses(221, false));
-});
-
-Deno.test("BlindShedding gives up a burst after a while, and when a request has not waited", () => {
-  for (const stop of [true, false]) {
-    const blind = new BlindShedding();
-    blind.inVain(0, 10);
-    blind.inVain(11, 20);
-    if (stop) blind.stop();
-    assert(!blind.refuses(stop ? 21 : 271, false));
+Deno.test("Admission refuses blindly after work in vain whose wait is not known, and not what is known to be fresh", () => {
+  const { admission, service } = learned();
+  const fresh = request(1_000);
+  for (const startedAt of [NOW, NOW + 20]) {
+    assert(admission.ended({ ...fresh, startedAt }, service, startedAt + 15, false));
   }
+  const now = NOW + 40;
+  assert(admission.isPressed(now));
+  assertEquals(admission.judge(fresh, service, now, true), { left: undefined, needed: 20 });
+  assertEquals(admission.judge(request(1_000, { known: true }), service, now, true), undefined);
+  // What is known of one is true of those behind it.
+  assertEquals(admission.judge(fresh, service, now, true), undefined);
+});
+
+Deno.test("Admission takes requests without a deadline for no sign of anything", () => {
+  const { admission, service } = learned();
+  const plain = request(0, { expiration: undefined, endsAt: Infinity });
+  assert(!admission.ended(plain, service, NOW + 30, false));
+  assert(!admission.ended(plain, service, NOW + 30, true));
+  assert(service.most > 20);
+  assert(!admission.isPressed(NOW + 30));
+});
+
+Deno.test("Admission ignores a cancel that comes much too early after a wait that is known", () => {
+  const { admission, service } = learned();
+  assert(!admission.ended(request(700), service, NOW + 15, false));
+  admission.judge(request(1), service, NOW, false);
+  assertEquals(admission.judge(request(33), service, NOW, false), undefined);
 });
