@@ -1,3 +1,4 @@
+import { errorJson, failureText, serverCommand } from "./lib/cli/call_report.ts";
 import {
   type Args,
   asUsage,
@@ -17,9 +18,8 @@ import { readLines } from "./lib/cli/lines.ts";
 import { Output } from "./lib/cli/output.ts";
 import { Progress } from "./lib/cli/progress.ts";
 import { plural } from "./lib/cli/units.ts";
-import { printable, printableJson } from "./lib/contract/printable.ts";
 import { fibonacci, MAX_N } from "./lib/tutorial/fib.ts";
-import { procedure, RpcClient, RpcError, type RpcOutcome } from "./lib/rpc.ts";
+import { procedure, RpcClient, RpcError } from "./lib/rpc.ts";
 import { telemetry } from "./lib/telemetry.ts";
 
 /** How many numbers are called at once. */
@@ -35,7 +35,7 @@ ${URL_HELP}
   --queue NAME        the queue of the server; default ${fibonacci.queue}
   --timeout TIME      how long a call may take, such as 500ms, 5s (default) or 2m
   --fail-fast         fail at once if no server consumes the queue
-  --json              one line of JSON per call
+  --json              one line of JSON per call; also for an error before any call
 ${CONNECT_HELP}
   --help, --version
 
@@ -44,12 +44,6 @@ Exit codes: 0 all answered, 1 a call failed, 2 usage, 3 no broker, 130 interrupt
 /** No number has more digits. */
 const MAX_LINE_BYTES = 64;
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
-
-const OUTCOMES: Readonly<Record<RpcOutcome, string>> = {
-  not_executed: "the work was not done",
-  executed: "the server ran it",
-  unknown: "it is unknown whether the work was done",
-};
 
 function args(): Args {
   return parseCommandLine(Deno.args, [...URL_FLAGS, "queue", "timeout", ...CONNECT_FLAGS], ["fail-fast", "json"]);
@@ -108,29 +102,10 @@ async function* until<T>(signal: AbortSignal, inputs: AsyncIterable<T> | Iterabl
   }
 }
 
-/** What a person can do about it; nothing where the message says it. */
-function advice({ code, outcome }: RpcError): string {
-  if (code === "canceled") return "";
-  if (code === "unavailable") return "; start a server with: deno task server";
-  if (code === "deadline_exceeded") return "; check that broker and server are running, or allow more with --timeout";
-  if (code === "resource_exhausted") return "; try again when the broker has room";
-  if (code === "internal") return "; see the server's log";
-  return outcome === "executed" ? "; calling again will likely give the same" : "; call again";
-}
-
-function report(n: number, error: unknown): void {
-  if (!(error instanceof RpcError)) throw error;
-  const { code, outcome, message } = error;
-  // The text may be a server's.
-  console.error(` [!] fib(${n}) failed: ${code}: ${printable(message)}`);
-  console.error(`     ${OUTCOMES[outcome]}${advice(error)}`);
-}
-
 function toJson(n: number, settled: PromiseSettledResult<bigint>): string {
   if (settled.status === "fulfilled") return JSON.stringify({ n, result: String(settled.value) });
   if (!(settled.reason instanceof RpcError)) throw settled.reason;
-  const { code, outcome, message, details, id } = settled.reason;
-  return printableJson({ n, error: { code, outcome, message, details, id } });
+  return errorJson(settled.reason, { n });
 }
 
 async function main(): Promise<number> {
@@ -152,14 +127,19 @@ async function main(): Promise<number> {
   try {
     const interceptors = [telemetry.client()];
     const connecting = RpcClient.connect(url, { ...flags, signal: stop.signal, interceptors });
-    const connected = await connecting.catch((error: unknown) => reportNoBroker(error, url));
+    const connected = await connecting.catch((error: unknown) => reportNoBroker(error, url, json));
     if (typeof connected === "number") return stop.signal.aborted ? EXIT.interrupted : connected;
     await using client = connected;
     const total = fromInput ? undefined : count(ranges);
     using progress = await Progress.show(total);
     const options = { timeout, signal: stop.signal, failFast: switches.has("fail-fast") };
     const numbers = until(stop.signal, fromInput ? numbersFromInput(stop.signal) : numbersOf(ranges));
-    return await callAll(numbers, (n) => client.call(called, n, options), { json, progress, stop });
+    return await callAll(numbers, (n) => client.call(called, n, options), {
+      json,
+      server: serverCommand(values),
+      progress,
+      stop,
+    });
   } finally {
     for (const name of SIGNALS) Deno.removeSignalListener(name, interrupt);
   }
@@ -168,6 +148,8 @@ async function main(): Promise<number> {
 /** How calls are shown. */
 interface Shown {
   readonly json: boolean;
+  /** The command that starts a server. */
+  readonly server: string;
   readonly progress: Progress | undefined;
   /** Aborted when the reader of the output has gone, too. */
   readonly stop: AbortController;
@@ -180,7 +162,7 @@ function isCanceled(error: unknown): boolean {
 async function callAll(
   numbers: AsyncIterable<number>,
   call: (n: number) => Promise<bigint>,
-  { json, progress, stop }: Shown,
+  { json, server, progress, stop }: Shown,
 ): Promise<number> {
   const output = new Output();
   output.broken.addEventListener("abort", () => stop.abort(output.broken.reason));
@@ -198,9 +180,10 @@ async function callAll(
     if (json) await output.line(toJson(n, settled));
     else if (settled.status === "fulfilled") await output.line(` [.] Got ${settled.value}`);
     else if (stop.signal.aborted && isCanceled(settled.reason)) underWay++;
+    else if (!(settled.reason instanceof RpcError)) throw settled.reason;
     else {
       progress?.clear();
-      report(n, settled.reason);
+      console.error(failureText(`fib(${n})`, settled.reason, server));
     }
   }
   await output.flush();
@@ -211,6 +194,6 @@ async function callAll(
   return stop.signal.aborted ? EXIT.interrupted : failed ? EXIT.failed : EXIT.ok;
 }
 
-await runScript(HELP, main, args);
+await runScript(HELP, main, args, Deno.args.includes("--json"));
 // A read of a terminal would keep the process alive.
 if (Deno.args.includes("-") && Deno.stdin.isTerminal()) Deno.exit();

@@ -121,7 +121,7 @@ function parsePattern(text: string): RegExp {
 async function main(): Promise<number> {
   const given = args();
   const { values, operands } = given;
-  if (operands.length > 0) throw new UsageError(`Unexpected argument "${operands[0]}": the server takes flags alone`);
+  if (operands.length > 0) throw new UsageError(`Unexpected argument "${operands[0]}": the server takes only flags`);
   const queue = values["queue"] ?? fibonacci.queue;
   const queueType = parseQueueType(values["queue-type"] ?? fibonacci.queueType);
   const naive = given.switches.has("naive");

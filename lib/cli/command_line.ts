@@ -4,6 +4,7 @@ import { RpcError } from "../contract/errors.ts";
 import { defaultUrl, parseHosts } from "../connection/broker_url.ts";
 import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
 import { printable } from "../contract/printable.ts";
+import { errorJson } from "./call_report.ts";
 
 /** Exit codes; only `rpc` tells `noServer` and `timeout` from `failed`. */
 export const EXIT = {
@@ -184,10 +185,13 @@ function brokerHint(error: RpcError, url: string): string {
   return `; start one with: deno task broker${at}`;
 }
 
-/** Prints why there is no connection, and what to do; returns the exit code. */
-export function reportNoBroker(error: unknown, url: string): number {
+/** Prints why there is no connection, and what to do, with `json` as JSON; returns the exit code. */
+export function reportNoBroker(error: unknown, url: string, json = false): number {
   if (!(error instanceof RpcError)) throw error;
-  console.error(`${printable(error.message)}${brokerHint(error, url)}`);
+  const { code, outcome } = error;
+  const message = `${error.message}${brokerHint(error, url)}`;
+  if (json) console.log(errorJson({ code, outcome, message }));
+  else console.error(printable(message));
   return EXIT.noBroker;
 }
 
@@ -209,18 +213,32 @@ export function untilSignal(): AbortSignal {
   return controller.signal;
 }
 
+/** The versions of what runs: this library, Deno, and the library that speaks AMQP. */
+function versions(): string {
+  const amqplib = config.imports.amqplib.replace("npm:amqplib@", "");
+  return `@rabbitmq-rpc/rpc ${config.version}, Deno ${Deno.version.deno}, amqplib ${amqplib}`;
+}
+
 /**
- * Runs a script: prints help or version if asked to, and sets the exit code.
+ * Runs a script: prints help or versions if asked to, and sets the exit code.
+ *
+ * @param json Whether wrong usage is told as JSON, on stdout.
  */
-export async function runScript(help: string, main: () => Promise<number>, args: () => Args): Promise<void> {
+export async function runScript(
+  help: string,
+  main: () => Promise<number>,
+  args: () => Args,
+  json = false,
+): Promise<void> {
   try {
     const { switches } = args();
     if (switches.has("help")) console.log(help);
-    else if (switches.has("version")) console.log(config.version);
+    else if (switches.has("version")) console.log(versions());
     else Deno.exitCode = await main();
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    console.error(`${error.message}\nTry --help`);
+    if (json) console.log(errorJson({ code: "invalid_argument", outcome: "not_executed", message: error.message }));
+    else console.error(`${error.message}\nTry --help`);
     Deno.exitCode = EXIT.usage;
   }
 }

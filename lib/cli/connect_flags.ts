@@ -1,16 +1,19 @@
 import { checkConnectOptions, type ConnectOptions } from "../connection/connect_options.ts";
 import { logEvents, type LogLevel, type LogOptions } from "../rpc.ts";
-import { type Args, asUsage, UsageError } from "./command_line.ts";
+import { type Args, asUsage, parseDuration, UsageError } from "./command_line.ts";
 
 /** The flags of a connection that a script has beside `--url`; each takes a value. */
-export const CONNECT_FLAGS = ["log", "log-level", "name"] as const;
+export const CONNECT_FLAGS = ["log", "log-level", "name", "wait"] as const;
 
 /** How the help describes them. */
 export const CONNECT_HELP = `  --log FORMAT        log events to stderr as text or json, one line each
   --log-level LEVEL   debug (every call and request), info (default), warn or error
-  --name NAME         the connection's name in RabbitMQ's tools; default is script, process, host and version`;
+  --name NAME         the connection's name in RabbitMQ's tools; default is script, process, host and version
+  --wait TIME         wait so long for the broker, such as 30s, if none answers`;
 
-type ConnectFlags = Pick<ConnectOptions, "name"> & { readonly onEvent?: ReturnType<typeof logEvents> };
+type ConnectFlags = Pick<ConnectOptions, "name" | "waitForBroker"> & {
+  readonly onEvent?: ReturnType<typeof logEvents>;
+};
 
 /** Reads `--log` and `--log-level`; undefined if neither is given. */
 function logOptions(format: string | undefined, level: string | undefined): LogOptions | undefined {
@@ -32,7 +35,12 @@ function logOptions(format: string | undefined, level: string | undefined): LogO
  */
 export function connectFlags({ values }: Args): ConnectFlags {
   const log = logOptions(values["log"], values["log-level"]);
-  const { name } = values;
+  const { name, wait } = values;
   if (name !== undefined) asUsage(() => checkConnectOptions({ name }));
-  return { ...(name === undefined ? {} : { name }), ...(log === undefined ? {} : { onEvent: logEvents(log) }) };
+  const waitForBroker = wait === undefined ? undefined : parseDuration(wait, "wait");
+  return {
+    ...(name === undefined ? {} : { name }),
+    ...(waitForBroker === undefined ? {} : { waitForBroker }),
+    ...(log === undefined ? {} : { onEvent: logEvents(log) }),
+  };
 }

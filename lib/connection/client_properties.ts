@@ -18,7 +18,7 @@ function readHostname(): string | undefined {
   }
 }
 
-/** The name of a connection without a name of its own: `server.ts@web-1 pid=4242 rpc=0.1.0`. */
+/** The name of a connection without a name of its own: `server.ts@web-1 pid=4242 rpc=0.2.0`. */
 export function defaultName(): string {
   const script = process.argv[1]?.split(/[/\\]/).at(-1) || "rpc";
   const host = readHostname();

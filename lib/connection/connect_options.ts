@@ -48,7 +48,7 @@ export interface ConnectOptions {
    * The connection's name in RabbitMQ's management pages and in `rabbitmqctl list_connections client_properties`, at most
    * 255 bytes.
    *
-   * @default {"server.ts@web-1 pid=4242 rpc=0.1.0"}, that is script, host (with the permission `--allow-sys=hostname`),
+   * @default {"server.ts@web-1 pid=4242 rpc=0.2.0"}, that is script, host (with the permission `--allow-sys=hostname`),
    * process and version of this library
    */
   readonly name?: string;

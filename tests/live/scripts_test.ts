@@ -1,6 +1,8 @@
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertGreaterOrEqual, assertMatch, assertStringIncludes } from "@std/assert";
 import { fib } from "../../lib/tutorial/fib.ts";
 import { live, publishRaw, queueInfo, waitFor, withChannel } from "../support/live.ts";
+import { freePort } from "../support/ports.ts";
+import { portOf, relay } from "../support/relay.ts";
 import { denoArgs, type Ended, type Script, start } from "../support/script.ts";
 
 const AWAITING = " [x] Awaiting RPC requests\n";
@@ -102,7 +104,7 @@ live(
     assertStringIncludes(stderr, "fib(30) failed: unavailable");
     assertStringIncludes(stderr, queue);
     assertStringIncludes(stderr, "the work was not done");
-    assertStringIncludes(stderr, "deno task server");
+    assertStringIncludes(stderr, `start a server with: deno task server --queue ${queue} --url `);
   },
 );
 
@@ -117,6 +119,63 @@ live("The client's timeout ends the call and stops the server's work", { run: tr
   await waitFor("the request is gone", async () => (await queueInfo(url, queue))?.messages === 0);
   serving.kill("SIGTERM");
   assertEquals((await serving.ended()).code, 0);
+});
+
+live(
+  "A client that times out where nobody consumes the queue says how to start a server",
+  { run: true },
+  async (use) => {
+    const { url, queue } = use;
+    await withChannel(url, (channel) => channel.assertQueue(queue, { durable: true }));
+    const { code, stderr } = await client(url, "--queue", queue, "--timeout", "200ms", "30");
+    assertEquals(code, 1);
+    assertMatch(
+      stderr,
+      /\n {5}no server takes requests from this queue now; start one with: deno task server --queue /,
+    );
+  },
+);
+
+live("client --json prints JSON where no broker answers, and when it is interrupted", { run: true }, async (use) => {
+  const { url, queue } = use;
+  const nowhere = `amqp://127.0.0.1:${freePort()}`;
+  const lonely = await client(nowhere, "--json", "30");
+  assertEquals([lonely.code, lonely.stderr, JSON.parse(lonely.stdout).error.code], [3, "", "unavailable"]);
+
+  await using waiting = start(denoArgs("client.ts", "--url", nowhere, "--json", "--wait", "1m", "30"));
+  await waitFor("it has tried", () => waiting.stderr.includes("Retrying"));
+  waiting.kill("SIGINT");
+  const stopped = await waiting.ended();
+  assertEquals([stopped.code, JSON.parse(stopped.stdout).error.code], [130, "canceled"]);
+
+  await using serving = server(url, "--queue", queue, "--delay", "1m");
+  await serving.printed(AWAITING);
+  await using calling = start(denoArgs("client.ts", "--url", url, "--queue", queue, "--json", "30"));
+  await serving.printed(" [.] fib(30)");
+  calling.kill("SIGINT");
+  const ended = await calling.ended();
+  const { n, error } = JSON.parse(ended.stdout);
+  assertEquals([ended.code, ended.stderr, n, error.code], [130, "", 30, "canceled"]);
+});
+
+live("--wait waits for the broker, on both sides, and no longer than that", { run: true }, async ({ url, queue }) => {
+  const port = freePort();
+  const later = `amqp://127.0.0.1:${port}`;
+  await using serving = server(later, "--queue", queue, "--wait", "1m");
+  await using calling = start(denoArgs("client.ts", "--url", later, "--queue", queue, "--wait", "1m", "30"));
+  await waitFor("both have tried", () => [serving, calling].every(({ stderr }) => stderr.includes("Retrying")));
+  // The client may be the first to connect.
+  await withChannel(url, (channel) => {
+    return channel.assertQueue(queue, { durable: true, arguments: { "x-queue-type": "quorum" } });
+  });
+  await using _relay = relay(portOf(url), port);
+  const { code, stdout } = await calling.ended();
+  assertEquals([code, stdout], [0, " [x] Requesting fib(30)\n [.] Got 832040\n"]);
+
+  const began = performance.now();
+  const lonely = await client(`amqp://127.0.0.1:${freePort()}`, "--wait", "1s", "30");
+  assertEquals(lonely.code, 3);
+  assertGreaterOrEqual(performance.now() - began, 1_000);
 });
 
 live("client --fail-fast fails at once where nobody consumes the queue", { run: true }, async ({ url, queue }) => {
@@ -190,7 +249,7 @@ for (const script of ["server.ts", "client.ts"]) {
     assertEquals(code, 0);
     for (const flag of ["--url", "--queue", "--help", "--version", "Exit codes"]) assertStringIncludes(stdout, flag);
     await using version = start(denoArgs(script, "--version"));
-    assertMatch((await version.ended()).stdout, /^\d+\.\d+\.\d+\n$/);
+    assertMatch((await version.ended()).stdout, /^@rabbitmq-rpc\/rpc \S+, Deno \S+, amqplib \d+\.\d+\.\d+\n$/);
   });
 
   live(

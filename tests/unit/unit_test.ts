@@ -5,6 +5,7 @@
  * @module
  */
 
+import "./cli/call_report_tests.ts";
 import "./cli/call_summary_tests.ts";
 import "./cli/command_line_tests.ts";
 import "./cli/health_tests.ts";

@@ -1,4 +1,12 @@
-import { assert, assertEquals, assertFalse, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertFalse,
+  assertMatch,
+  assertRejects,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
 import config from "../../../deno.json" with { type: "json" };
 import { DEFAULT_URL } from "../../../lib/connection/broker_url.ts";
 import { RpcError } from "../../../lib/contract/errors.ts";
@@ -23,6 +31,8 @@ import { FakeClock } from "../../support/fake_clock.ts";
 function parse(...argv: string[]): Args {
   return parseCommandLine(argv, ["url", "queue"], ["json"]);
 }
+
+const VERSIONS = `@rabbitmq-rpc/rpc ${config.version}, Deno ${Deno.version.deno}, amqplib 2.3.1`;
 
 /** The message with which a command line is refused. */
 function refusal(...argv: string[]): string {
@@ -268,18 +278,44 @@ Deno.test("reportNoBroker() throws what is no RpcError", () => {
   assertStrictEquals(assertThrows(() => reportNoBroker(error, "amqp://localhost")), error);
 });
 
+Deno.test("reportNoBroker() with json says it and what to do as JSON, on stdout", () => {
+  using errors = consoleErrors();
+  const { log } = console;
+  const printed: string[] = [];
+  console.log = (text: string) => printed.push(text);
+  try {
+    const error = new RpcError("unavailable", "No broker", {
+      outcome: "not_executed",
+      cause: { code: "ECONNREFUSED" },
+    });
+    assertEquals(reportNoBroker(error, "amqp://localhost", true), 3);
+  } finally {
+    console.log = log;
+  }
+  const message = `No broker${HINT}`;
+  assertEquals(printed.map((line) => JSON.parse(line)), [{
+    error: { code: "unavailable", outcome: "not_executed", message },
+  }]);
+  assertEquals(errors.lines, []);
+});
+
 /** What a script does: what it prints, whether it runs, and its exit code. */
-async function run(args: () => Args, main: () => Promise<number> = () => Promise.resolve(7)) {
+async function run(args: () => Args, main: () => Promise<number> = () => Promise.resolve(7), json = false) {
   using errors = consoleErrors();
   const { log } = console;
   const printed: unknown[] = [];
   let ran = false;
   console.log = (text: unknown) => printed.push(text);
   try {
-    await runScript("the help", () => {
-      ran = true;
-      return main();
-    }, args);
+    await runScript(
+      "the help",
+      () => {
+        ran = true;
+        return main();
+      },
+      args,
+      json,
+    );
     return { printed, errors: errors.lines, ran, code: Deno.exitCode };
   } finally {
     console.log = log;
@@ -292,7 +328,7 @@ Deno.test("runScript() ends with what main gives", async () => {
 });
 
 for (
-  const [argv, printed] of [[["--help"], "the help"], [["--version"], config.version], [
+  const [argv, printed] of [[["--help"], "the help"], [["--version"], VERSIONS], [
     ["--version", "-h"],
     "the help",
   ]] as const
@@ -310,6 +346,19 @@ Deno.test("runScript() says how to use it, with exit code 2, of a UsageError of 
   assertEquals(early, { printed: [], errors: ["Wrong\nTry --help"], ran: false, code: 2 });
   const late = await run(() => parse(), () => Promise.reject(new UsageError("Wrong")));
   assertEquals(late, { ...early, ran: true });
+});
+
+Deno.test("runScript() with json says what is wrong as JSON, on stdout", async () => {
+  const { printed, errors, code } = await run(() => parse("--nope"), undefined, true);
+  const { error } = JSON.parse(String(printed[0]));
+  assertEquals([printed.length, error.code, error.outcome, errors, code], [
+    1,
+    "invalid_argument",
+    "not_executed",
+    [],
+    2,
+  ]);
+  assertMatch(error.message, /^Unknown flag "--nope"/);
 });
 
 Deno.test("runScript() throws what is no UsageError", async () => {
