@@ -55,9 +55,8 @@ export class TopFigures {
     this.#seen = new Map(seen);
     const names = namesOf([...info.servers, ...known]);
     const named = [...marked, ...known.map(silentRow)].map((row) => ({ ...row, name: names.get(row.id) ?? row.name }));
-    return named.sort((a, b) =>
-      rank(b) - rank(a) || (b.mean ?? 0) - (a.mean ?? 0) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)
-    );
+    // By name, so that rows do not change places all the time.
+    return named.sort((a, b) => rank(b) - rank(a) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
   }
 
   #row(server: ServerInfo): TopRow {

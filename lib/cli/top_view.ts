@@ -48,9 +48,8 @@ function describeTotals(rows: readonly TopRow[]): string {
   if (rates.length === 0) return `${servers}, ${formatCount(inFlight)} in flight`;
   const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
   const errors = sum(rows.flatMap(({ errorRate }) => errorRate ?? []));
-  return `${servers}, ${formatCount(inFlight)} in flight, ${formatRate(sum(rates))} calls, ${
-    formatRate(errors)
-  } errors`;
+  const calls = formatRate(sum(rates), "calls");
+  return `${servers}, ${formatCount(inFlight)} in flight, ${calls}, ${formatRate(errors, "errors")}`;
 }
 
 function cells({ name, slow, state, rate, errorRate, inFlight, oldest, mean, p50, p99 }: TopRow): string[] {

@@ -23,9 +23,10 @@ export function formatCount(count: number): string {
   return Math.round(count).toLocaleString("en-US");
 }
 
-/** A rate for people: `0.25/s`, `12.5/s`, `2,310/s`. */
-export function formatRate(perSecond: number): string {
-  return perSecond < 99.95 ? `${threeDigits(perSecond)}/s` : `${formatCount(perSecond)}/s`;
+/** A rate for people: `0.25/s`, `12.5 calls/s`, `2,310/s`. */
+export function formatRate(perSecond: number, noun = ""): string {
+  const number = perSecond < 99.95 ? threeDigits(perSecond) : formatCount(perSecond);
+  return `${number}${noun === "" ? "" : ` ${noun}`}/s`;
 }
 
 /** `1 server`, `2 servers`. */

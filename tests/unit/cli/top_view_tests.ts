@@ -33,7 +33,7 @@ const WIDE = { width: Infinity, height: Infinity, styled: false };
 Deno.test("A frame shows the queue, all servers, and which one is slow", () => {
   assertEquals(frame("rpc_queue", INFO, ROWS, WIDE), [
     "rpc_queue: 1,200 requests waiting, 4 consumers, 2 without an answer (of another library, or too busy)",
-    "3 servers, 6 in flight, 2,481/s calls, 0/s errors",
+    "3 servers, 6 in flight, 2,481 calls/s, 0 errors/s",
     "",
     "SERVER                                           CALLS  ERRORS  IN FLIGHT  OLDEST     MEAN     P50     P99",
     "server.ts@web-2 pid=17 rpc=0.1.0    SLOW          12/s     0/s          3   12 ms   250 ms  248 ms  410 ms",

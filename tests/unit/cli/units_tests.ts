@@ -38,7 +38,7 @@ Deno.test("formatDuration() has at most two parts, each within its unit", () => 
 
 Deno.test("Counts, rates and plurals", () => {
   assertEquals([0, 999, 1_000, 1_234_567].map(formatCount), ["0", "999", "1,000", "1,234,567"]);
-  assertEquals([0, 0.25, 12.34, 99.94, 99.96, 2_310.4].map(formatRate), [
+  assertEquals([0, 0.25, 12.34, 99.94, 99.96, 2_310.4].map((rate) => formatRate(rate)), [
     "0/s",
     "0.25/s",
     "12.3/s",
@@ -46,5 +46,6 @@ Deno.test("Counts, rates and plurals", () => {
     "100/s",
     "2,310/s",
   ]);
+  assertEquals(formatRate(12, "calls"), "12 calls/s");
   assertEquals([0, 1, 2_000].map((count) => plural(count, "call")), ["0 calls", "1 call", "2,000 calls"]);
 });
