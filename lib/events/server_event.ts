@@ -30,7 +30,7 @@ import type { ConnectionEvent } from "./connection_event.ts";
  *   not `executed`; `error` is what its caller got, if it got one.
  * - `handler_error`: a handler threw something other than an `RpcError`, or its result is not valid; the caller got
  *   `internal`, `id`.
- * - `caller_left`: the reply queue was gone: the caller has left.
+ * - `caller_left`: the reply queue was gone: the caller has left. If that was known before, the request was not run.
  * - `reply_dropped`: a reply was dropped, for the reason given.
  */
 export type ServerEvent =

@@ -3,6 +3,7 @@ import type { Interceptor } from "../contract/interceptor.ts";
 import type { ServerEvent } from "../events/server_event.ts";
 import type { ByteString } from "../wire/byte_string.ts";
 import type { RequestMeta } from "../wire/request_message.ts";
+import type { AbsentCallers } from "./absent_callers.ts";
 import type { DirectReplyPublisher } from "./direct_reply_publisher.ts";
 import type { GuardHost } from "./overload_guard.ts";
 import type { ReplyPublisher } from "./reply_publisher.ts";
@@ -16,6 +17,8 @@ export interface ConsumerHost extends ContextHost, GuardHost {
   readonly directReplies: DirectReplyPublisher;
   /** Whether replies may go to this address. */
   acceptsReplyTo(name: ByteString): boolean | Promise<boolean | undefined>;
+  /** Which callers have left. */
+  readonly absent: AbsentCallers;
   /** Whether the caller has canceled this call. */
   isCanceled(queue: string, id: ByteString): boolean;
   readonly stalls: StallDetector<RunningRequest>;

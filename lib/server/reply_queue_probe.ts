@@ -54,7 +54,8 @@ export class ReplyQueueProbe {
     // Asking about some direct addresses makes the broker close the connection.
     if (isDirect(name) || !isText(name)) return true;
     const error = await this.#ask(name);
-    return !(error instanceof RpcError && error.code === "not_found");
+    // A durable queue whose node is down comes back with the node.
+    return !(error instanceof RpcError && error.code === "not_found" && !/down or inaccessible/.test(error.message));
   }
 
   /** Returns undefined if the broker cannot be asked now. */

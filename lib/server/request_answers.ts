@@ -2,6 +2,7 @@ import { type RpcCode, RpcError, type RpcOutcome, withOutcome } from "../contrac
 import { checkHeaders } from "../contract/headers.ts";
 import type { AnyProcedure } from "../contract/procedure.ts";
 import type { ServerEvent } from "../events/server_event.ts";
+import type { ByteString } from "../wire/byte_string.ts";
 import { encodeError } from "../wire/error_reply.ts";
 import type { HeaderList } from "../wire/message.ts";
 import { isDirect } from "../wire/reply_address.ts";
@@ -22,6 +23,8 @@ export interface AnswerHost {
   handled(running: RunningRequest, now: number): void;
   /** The request has ended; called once for each. */
   settle(running: RunningRequest, settlement: Settlement): void;
+  /** A reply was returned: its caller has left. */
+  replyReturned(replyTo: ByteString): void;
   /** Whether `handled` is to be emitted at the end of a request. */
   readonly listens: boolean;
   emit(event: ServerEvent): void;
@@ -131,7 +134,10 @@ export class RequestAnswers {
   }
 
   #replied(running: RunningRequest, fate: ReplyFate, why: string, code: RpcCode | "ok" | undefined): void {
-    if (fate === "returned") this.emit("caller_left", running);
+    if (fate === "returned") {
+      this.#host.replyReturned(running.meta.replyTo);
+      this.emit("caller_left", running);
+    }
     if (fate === "dropped" || fate === "harmful") {
       const { messageId } = running;
       this.#host.emit({ type: "reply_dropped", queue: this.#procedure.queue, messageId, reason: why });

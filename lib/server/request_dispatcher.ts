@@ -51,6 +51,7 @@ export class RequestDispatcher {
         this.#guard?.handled(running, now);
         running.intake.handled(running);
       },
+      replyReturned: (replyTo) => host.absent.returned(replyTo),
       settle: (running, settlement) => this.#settle(running, settlement),
       emit: (event) => host.emit(event),
     };
@@ -117,7 +118,7 @@ export class RequestDispatcher {
     const running = new RunningRequest(delivery, meta, arrival, this.#host);
     running.method = this.#methodOf(running);
     this.running.add(running);
-    if (accepted === true) this.#start(running);
+    if (accepted === true && !this.#host.absent.suspected) this.#start(running);
     else this.#startIf(accepted, running);
   }
 
@@ -147,13 +148,15 @@ export class RequestDispatcher {
     this.#memory.ended({ acks, meta, delivery }, known.settlement);
   }
 
-  async #startIf(accepted: Promise<boolean | undefined>, running: RunningRequest): Promise<void> {
+  async #startIf(accepted: boolean | Promise<boolean | undefined>, running: RunningRequest): Promise<void> {
     const answer = await accepted;
-    const { acks, deliveryTag, delivery, meta: { replyTo } } = running;
+    const { meta: { replyTo } } = running;
     if (answer === true) {
-      this.#start(running);
+      if (await this.#host.absent.hasLeft(replyTo)) this.#leave(running);
+      else this.#start(running);
       return;
     }
+    const { acks, deliveryTag, delivery } = running;
     this.running.delete(running);
     if (answer === false) {
       this.#reject({ ...delivery, deliveryTag }, acks, replyTo);
@@ -191,6 +194,15 @@ export class RequestDispatcher {
     if (runner !== undefined) runner.run(running);
     // The runner of any method can send the refusal.
     else for (const [, any] of this.#runners) return any.refuse(running, unimplemented(this.#served, method));
+  }
+
+  /** Does not run a request whose caller has left. */
+  #leave(running: RunningRequest): void {
+    const { method } = running;
+    running.figures = this.figures.of(method);
+    for (const runner of [this.#runners.get(method), ...this.#runners.values()]) {
+      if (runner !== undefined) return runner.leave(running);
+    }
   }
 
   #refuse(running: RunningRequest, why: Refusal): void {

@@ -123,6 +123,14 @@ export class RequestRunner {
     this.#answers.finish(running, error);
   }
 
+  /** Its caller has left: it is not run. */
+  leave(running: RunningRequest): void {
+    running.started = true;
+    running.finished = true;
+    this.#answers.emit("caller_left", running);
+    this.#answers.end(running, "ack", "canceled");
+  }
+
   /** Answers a request that has no handler. */
   refuse(running: RunningRequest, error: RpcError): void {
     this.#answers.finish(running, running.redelivered ? withOutcome(error, "unknown") : error);

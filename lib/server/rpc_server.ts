@@ -11,6 +11,7 @@ import { VERSION } from "../contract/version.ts";
 import type { ServerFigures } from "../contract/server_info.ts";
 import { fromByteString, toByteString } from "../wire/byte_string.ts";
 import type { Cancel } from "../wire/control_message.ts";
+import { AbsentCallers } from "./absent_callers.ts";
 import { CancelRegistry } from "./cancel_registry.ts";
 import { CallerClocks } from "./caller_clocks.ts";
 import { Consumer } from "./consumer.ts";
@@ -70,6 +71,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
   readonly #consumers = new Map<string, Consumer>();
   readonly #pools = new Set<WorkerPool>();
   readonly #canceled = new CancelRegistry();
+  readonly #absent = new AbsentCallers((replyTo) => this.#probe.isAlive(replyTo));
   readonly #status = new ServerStatusClock();
   readonly #id = crypto.randomUUID();
   readonly #startedAt = performance.now();
@@ -341,6 +343,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
       replies: this.#replies,
       directReplies: this.#directReplies,
       acceptsReplyTo: (name) => this.#replyTo.accepts(name),
+      absent: this.#absent,
       isCanceled: (queue, id) => this.#canceled.has(toByteString(queue), id),
       interceptors: this.#options.interceptors ?? [],
       propagate: this.#options.propagate ?? [],

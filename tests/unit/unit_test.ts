@@ -59,6 +59,7 @@ import "./contract/worker_message_tests.ts";
 import "./events/event_listener_tests.ts";
 import "./events/log_events_tests.ts";
 import "./events/log_throttle_tests.ts";
+import "./server/absent_callers_tests.ts";
 import "./server/ack_batcher_tests.ts";
 import "./server/admission_simulation_tests.ts";
 import "./server/admission_tests.ts";
