@@ -1,6 +1,7 @@
 /**
- * The command line for operators: calls queues, and shows their servers.
+ * The command line for operators: calls queues, and shows their servers. It needs Deno.
  *
+ * @example Call the server of tutorial six
  * ```sh
  * deno run --allow-net --allow-env jsr:@rabbitmq-rpc/rpc/cli call rpc_queue 30
  * ```

@@ -1,5 +1,5 @@
 /**
- * What is published: its documentation. The registry counts a symbol as documented if it has a comment;
+ * What is published: its files, and its documentation. The registry counts a symbol as documented if it has a comment;
  * here every entry and every function, class and value must also have an example, which `deno task test` runs.
  *
  * @module
@@ -42,9 +42,27 @@ async function run(...args: string[]): Promise<{ readonly stdout: string; readon
   return text;
 }
 
-/** Whether it has an example that imports the package by its published name, as its users do. */
+/** Whether it has an example that has the package by its published name, as its users have it. */
 function hasExample({ tags = [] }: JsDoc, name: string): boolean {
-  return tags.some(({ kind, doc = "" }) => kind === "example" && doc.includes(` from "${name}`));
+  return tags.some(({ kind, doc = "" }) => {
+    return kind === "example" && (doc.includes(` from "${name}`) || doc.includes(` jsr:${name}`));
+  });
+}
+
+/** The files of the library that the entries import, directly or not. */
+async function importedBy(entries: readonly string[]): Promise<ReadonlySet<string>> {
+  const found = new Set<string>();
+  const open = entries.map((entry) => new URL(entry, ROOT));
+  for (let url = open.pop(); url !== undefined; url = open.pop()) {
+    const path = url.href.slice(ROOT.href.length);
+    if (found.has(path)) continue;
+    found.add(path);
+    const code = (await Deno.readTextFile(url)).replace(/\/\*[^]*?\*\//g, "");
+    for (const [, specifier = ""] of code.matchAll(/\b(?:from|import)\s*\(?"(\.[^"]+)"/g)) {
+      open.push(new URL(specifier, url));
+    }
+  }
+  return found;
 }
 
 Deno.test("Every public symbol has documentation, and every function, class and value an example", {
@@ -69,4 +87,19 @@ Deno.test("Every public symbol has documentation, and every function, class and 
     }
   }
   assertEquals(missing, []);
+});
+
+Deno.test("The package can be published, and has only what its entries import, its texts and its settings", {
+  ignore,
+}, async () => {
+  const { exports } = await readConfig();
+  const { stderr } = await run("publish", "--dry-run", "--allow-dirty");
+  const files = Array.from(stderr.matchAll(/^ +(file:\S+) \(/gm), ([, url = ""]) => url.slice(ROOT.href.length));
+  const texts = ["CHANGELOG.md", "LICENSE", "README.md", "README.zh.md", "deno.json"];
+  const wanted = new Set([...texts, ...await importedBy(Object.values(exports))]);
+  assertEquals({
+    missing: Array.from(wanted).filter((file) => !files.includes(file)),
+    needless: files.filter((file) => !wanted.has(file)),
+  }, { missing: [], needless: [] });
+  assertEquals(stderr.split("\n").filter((line) => /^\s*(?:warning|error)\b/i.test(line)), []);
 });
