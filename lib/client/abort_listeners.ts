@@ -1,30 +1,35 @@
-import type { PendingCall } from "./pending_call.ts";
+/** A call that may have a signal. */
+export interface Abortable {
+  readonly signal: AbortSignal | undefined;
+}
 
-interface Listening {
-  readonly calls: Set<PendingCall>;
+interface Listening<Call> {
+  readonly calls: Set<Call>;
   readonly listener: () => void;
 }
 
 /**
  * Listens to the signals of calls, once to each: an `EventTarget` searches its list whenever a listener is added or
  * removed, which takes seconds where ten thousand calls share one signal.
+ *
+ * @typeParam Call What has the signals.
  */
-export class AbortListeners {
-  readonly #listening = new Map<AbortSignal, Listening>();
-  readonly #aborted: (call: PendingCall) => void;
+export class AbortListeners<Call extends Abortable> {
+  readonly #listening = new Map<AbortSignal, Listening<Call>>();
+  readonly #aborted: (call: Call) => void;
 
   /** @param aborted Called with each call whose signal is aborted. */
-  constructor(aborted: (call: PendingCall) => void) {
+  constructor(aborted: (call: Call) => void) {
     this.#aborted = aborted;
   }
 
   /** Listens to the signal of a call, if it has one. */
-  add(call: PendingCall): void {
+  add(call: Call): void {
     const { signal } = call;
     if (signal === undefined) return;
     let listening = this.#listening.get(signal);
     if (listening === undefined) {
-      const calls = new Set<PendingCall>();
+      const calls = new Set<Call>();
       const listener = (): void => {
         for (const aborted of Array.from(calls)) this.#aborted(aborted);
       };
@@ -36,7 +41,7 @@ export class AbortListeners {
   }
 
   /** Stops listening for a call. */
-  delete(call: PendingCall): void {
+  delete(call: Call): void {
     const { signal } = call;
     const listening = signal === undefined ? undefined : this.#listening.get(signal);
     if (signal === undefined || listening === undefined) return;

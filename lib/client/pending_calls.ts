@@ -2,6 +2,7 @@ import { DeadlineTimers } from "../contract/deadline_timers.ts";
 import { AbortListeners } from "./abort_listeners.ts";
 import { CallIds, numberOfCall } from "./call_ids.ts";
 import type { PendingCall } from "./pending_call.ts";
+import { rejected } from "./rejected.ts";
 
 /** Callbacks for calls that end without an answer, and for all that end. */
 export interface PendingListener {
@@ -16,19 +17,6 @@ export interface PendingListener {
 }
 
 /**
- * Rejects with an error whose stack shows who awaits the call, without any cost for calls that succeed: V8 adds the async
- * functions that wait for the promise whose reaction is running
- * (https://v8.dev/docs/stack-trace-api#async-stack-traces).
- */
-async function rejected(error: Error): Promise<never> {
-  // Two turns, because only in the first the call's promise becomes one that waits for this promise.
-  await undefined;
-  await undefined;
-  Error.captureStackTrace(error);
-  throw error;
-}
-
-/**
  * The calls in progress: each settles exactly once, and then has neither a timer
  * nor an abort listener any more.
  */
@@ -38,7 +26,7 @@ export class PendingCalls {
   readonly #calls = new Map<number, PendingCall>();
   readonly #deadlines: DeadlineTimers<PendingCall>;
   readonly #listener: PendingListener;
-  readonly #signals: AbortListeners;
+  readonly #signals: AbortListeners<PendingCall>;
   readonly #unsettled = new Set<PendingCall>();
   #idle: (() => void)[] = [];
 

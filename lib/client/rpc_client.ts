@@ -3,28 +3,22 @@ import { Connection } from "../connection/connection.ts";
 import { checkListener, EventListeners } from "../events/event_listener.ts";
 import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
 import { markAsCallError, RpcError } from "../contract/errors.ts";
-import { checkHeaders } from "../contract/headers.ts";
-import {
-  anyEnabled,
-  checkInterceptors,
-  compose,
-  type InterceptedCall,
-  type Interceptor,
-} from "../contract/interceptor.ts";
+import { anyEnabled, checkInterceptors, type Interceptor } from "../contract/interceptor.ts";
 import type { AnyProcedure, ErrorMap, Procedure } from "../contract/procedure.ts";
 import type { Method, Methods, Service } from "../contract/service.ts";
 import type { QueueInfo } from "../contract/server_info.ts";
 import { checkInteger, checkQueueName } from "../contract/validate.ts";
 import { type CallOptions, checkCallOptions, parentExpired, type ReadyCallOptions } from "./call_options.ts";
-import { callOnce } from "./call_once.ts";
 import { CallRunner } from "./call_runner.ts";
 import type { ClientStatus } from "./client_status.ts";
 import { StateClock } from "../connection/connection_status.ts";
 import type { ClientEvent } from "../events/client_event.ts";
 import { logWarnings } from "../events/log_events.ts";
 import { encodeRequest } from "./encode_request.ts";
+import { InterceptedCalls } from "./intercepted_calls.ts";
 import { IgnoredPriorities } from "./ignored_priorities.ts";
 import type { PendingCall } from "./pending_call.ts";
+import { rejected } from "./rejected.ts";
 import { ServerInquiry } from "./server_inquiry.ts";
 
 /** Options of `RpcClient.connect`. */
@@ -100,6 +94,7 @@ export class RpcClient implements AsyncDisposable {
   readonly #options: RpcClientOptions;
   readonly #listeners: EventListeners<ClientEvent>;
   readonly #runner: CallRunner;
+  readonly #intercepted: InterceptedCalls;
   readonly #ignored: IgnoredPriorities;
   readonly #clock = new StateClock();
   #closing: Promise<void> | undefined;
@@ -116,6 +111,19 @@ export class RpcClient implements AsyncDisposable {
     this.#runner = new CallRunner(connection, {
       settled: (call, error) => this.#settled(call, error),
       lateReply: (correlationId) => listeners.emit({ type: "late_reply", correlationId }),
+    });
+    this.#intercepted = new InterceptedCalls({
+      get broker() {
+        return connection.broker;
+      },
+      call: (procedure, request, options) => {
+        try {
+          return this.#call(procedure, request, options);
+        } catch (error) {
+          return rejected(this.#failedEarly(procedure, error as Error));
+        }
+      },
+      endedUnsent: (procedure, messageId, duration, error) => this.#ended(procedure, error, { messageId, duration }),
     });
   }
 
@@ -189,7 +197,7 @@ export class RpcClient implements AsyncDisposable {
     try {
       const ready = checkCallOptions(options, this.#options.timeout ?? 30_000);
       const reply = anyEnabled(interceptors)
-        ? this.#intercept(interceptors, called, request, ready)
+        ? this.#intercepted.run(interceptors, called, request, ready)
         : this.#call(called, request, ready);
       return reply as Promise<ReplyOut>;
     } catch (error) {
@@ -279,59 +287,23 @@ export class RpcClient implements AsyncDisposable {
     return this.#runner.run(procedure, encodeRequest(procedure, request), options);
   }
 
-  #intercept(
-    interceptors: readonly Interceptor[],
-    procedure: AnyProcedure,
-    request: unknown,
-    options: ReadyCallOptions,
-  ): Promise<unknown> {
-    const { queue, method } = procedure;
-    const endsAt = performance.now() + options.timeout;
-    // One identity for all attempts.
-    const messageId = crypto.randomUUID();
-    const answer = callOnce(procedure, ({ request, headers, signal }) => {
-      const left = Math.ceil(endsAt - performance.now());
-      try {
-        const list = checkHeaders(headers, "call");
-        return this.#call(procedure, request, { ...options, timeout: left, signal, headers: list, messageId });
-      } catch (error) {
-        throw this.#failedEarly(procedure, error);
-      }
-    });
-    const call: InterceptedCall = {
-      side: "client",
-      queue,
-      method,
-      request,
-      headers: Object.freeze(Object.fromEntries(options.headers ?? [])),
-      signal: options.signal,
-      deadline: new Date(Date.now() + options.timeout),
-      messageId,
-      correlationId: undefined,
-      broker: this.#connection.broker,
-      parent: options.parent,
-      context: undefined,
-      arrivedAt: undefined,
-      onAnswer: undefined,
-    };
-    return compose(interceptors, answer)(call).catch((error) => {
-      if (error instanceof RpcError) markAsCallError(error);
-      throw error;
-    });
-  }
-
   /** Emits `called` for a call that fails before it is pending. */
-  #failedEarly({ queue, method }: AnyProcedure, error: unknown): unknown {
+  #failedEarly<Failure>(procedure: AnyProcedure, error: Failure): Failure {
     if (!(error instanceof RpcError)) return error;
     markAsCallError(error);
-    // Without the frames of encoding, so that those of the caller fit in, also below some interceptors.
-    Error.captureStackTrace(error, this.#failedEarly);
-    const { code, outcome } = error;
-    if (this.#listeners.wantCalls) {
-      const unsent = { id: undefined, messageId: undefined, duration: 0, attempts: 0 };
-      this.#listeners.emit({ type: "called", queue, method, code, outcome, error, ...unsent });
-    }
+    this.#ended(procedure, error, { messageId: undefined, duration: 0 });
     return error;
+  }
+
+  /** Emits `called` for a call whose request was never written. */
+  #ended(
+    { queue, method }: AnyProcedure,
+    error: RpcError | undefined,
+    rest: { readonly messageId: string | undefined; readonly duration: number },
+  ): void {
+    if (!this.#listeners.wantCalls) return;
+    const { code = "ok", outcome } = error ?? {};
+    this.#listeners.emit({ type: "called", queue, method, code, outcome, error, ...rest, id: undefined, attempts: 0 });
   }
 
   #settled(call: PendingCall, error: Error | undefined): void {
@@ -363,6 +335,7 @@ export class RpcClient implements AsyncDisposable {
 
   async #close(): Promise<void> {
     await this.#runner.close(this.#options.drainTimeout ?? 30_000);
+    this.#intercepted.close();
     await this.#connection.close();
     this.#closed = true;
     void this.status;

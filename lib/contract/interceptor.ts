@@ -46,6 +46,10 @@ export type Next = (call: InterceptedCall) => Promise<unknown>;
  * reply or the error. On a client it may call `next` again if the procedure is idempotent or the last attempt did not
  * run.
  *
+ * If it throws anything but an `RpcError`, the caller gets `internal`: on a client with the exception as `cause`, on a
+ * server with the id of the event `handler_error`. A client ends a call at its deadline or signal, whatever its
+ * interceptors wait for.
+ *
  * @typeParam Added What it adds to the context of handlers; see {@linkcode provide}.
  *
  * @example Measure every call

@@ -12,9 +12,9 @@ function call(signal?: AbortSignal): PendingCall {
 }
 
 /** Listeners, and the calls that they have found aborted. */
-function listening(): { readonly listeners: AbortListeners; readonly aborted: PendingCall[] } {
+function listening(): { readonly listeners: AbortListeners<PendingCall>; readonly aborted: PendingCall[] } {
   const aborted: PendingCall[] = [];
-  return { listeners: new AbortListeners((call) => aborted.push(call)), aborted };
+  return { listeners: new AbortListeners<PendingCall>((call) => aborted.push(call)), aborted };
 }
 
 Deno.test("AbortListeners finds each call whose signal is aborted, in the order of the calls", () => {
@@ -59,7 +59,7 @@ Deno.test("AbortListeners lets calls be removed while it tells of an abort", () 
   const controller = new AbortController();
   const count = watchListeners(controller.signal);
   const aborted: PendingCall[] = [];
-  const listeners = new AbortListeners((call) => {
+  const listeners = new AbortListeners<PendingCall>((call) => {
     aborted.push(call);
     listeners.delete(call);
   });
