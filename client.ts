@@ -13,7 +13,7 @@ import {
   UsageError,
 } from "./lib/cli/command_line.ts";
 import { CONNECT_FLAGS, CONNECT_HELP, connectFlags } from "./lib/cli/connect_flags.ts";
-import { inOrder } from "./lib/cli/in_order.ts";
+import { inOrder, until } from "./lib/cli/in_order.ts";
 import { readLines } from "./lib/cli/lines.ts";
 import { Output } from "./lib/cli/output.ts";
 import { Progress } from "./lib/cli/progress.ts";
@@ -94,14 +94,6 @@ async function* numbersFromInput(signal: AbortSignal): AsyncGenerator<number> {
   }
 }
 
-/** Ends when the signal is aborted. */
-async function* until<T>(signal: AbortSignal, inputs: AsyncIterable<T> | Iterable<T>): AsyncGenerator<T> {
-  for await (const input of inputs) {
-    if (signal.aborted) return;
-    yield input;
-  }
-}
-
 function toJson(n: number, settled: PromiseSettledResult<bigint>): string {
   if (settled.status === "fulfilled") return JSON.stringify({ n, result: String(settled.value) });
   if (!(settled.reason instanceof RpcError)) throw settled.reason;
@@ -133,7 +125,7 @@ async function main(): Promise<number> {
     const total = fromInput ? undefined : count(ranges);
     using progress = await Progress.show(total);
     const options = { timeout, signal: stop.signal, failFast: switches.has("fail-fast") };
-    const numbers = until(stop.signal, fromInput ? numbersFromInput(stop.signal) : numbersOf(ranges));
+    const numbers = until(fromInput ? numbersFromInput(stop.signal) : numbersOf(ranges), stop.signal);
     return await callAll(numbers, (n) => client.call(called, n, options), {
       json,
       server: serverCommand(values),

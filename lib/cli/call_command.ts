@@ -1,15 +1,16 @@
 import { checkHeaders, type Headers } from "../contract/headers.ts";
 import { MAX_BODY_BYTES } from "../contract/codec.ts";
 import { type Codec, type Procedure, procedure, type RpcClient, RpcError } from "../rpc.ts";
+import { errorJson } from "./call_report.ts";
 import { CallSummary } from "./call_summary.ts";
 import { CLIENT_FLAGS, CLIENT_HELP, describeFailure, EXIT_HELP, exitCodeOf, withClient } from "./client_flags.ts";
 import type { Command } from "./command.ts";
 import { type Args, asUsage, EXIT, parseDuration, parseWhole, UsageError } from "./command_line.ts";
-import { inOrder, paced } from "./in_order.ts";
+import { inOrder, paced, until } from "./in_order.ts";
 import { readLines } from "./lines.ts";
 import { Output } from "./output.ts";
 import { Progress } from "./progress.ts";
-import { bodyAsJson, bodyForTerminal, errorAsJson, isJson } from "./reply_text.ts";
+import { bodyAsJson, bodyForTerminal, isJson } from "./reply_text.ts";
 
 const DEFAULT_CONCURRENCY = 10;
 
@@ -23,9 +24,9 @@ Usage: rpc call [flags] QUEUE [[METHOD] BODY]
                       one call, and the replies are printed in the order of the lines
   -H, --header K:V    a header; may be given several times
   --timeout TIME      how long a call may take, such as 500ms, 5s (default) or 2m
-  --wait              wait until the timeout if no server consumes the queue, instead of failing at once
-  --json              print one line of JSON for each call: {"reply": ..., "ms": 1.25} or {"error": {...}}. A reply
-                      that is JSON is printed as it is, another text as a string
+  --wait-for-server   wait until the timeout if no server consumes the queue, instead of failing at once
+  --json              print one line of JSON for each call: {"reply": ..., "ms": 1.25} or {"ms": 1.25,
+                      "error": {...}}. A reply that is JSON is printed as it is, another text as a string
   --raw               bytes in, bytes out: with "-", standard input is one body; nothing is added to the reply
   --count N           make the same call N times
   --concurrency N     calls at once, with "-" and --count; default ${DEFAULT_CONCURRENCY}
@@ -67,11 +68,11 @@ export const callCommand: Command = {
   summary: "call a queue, and print the replies",
   help: HELP,
   valued: [...CLIENT_FLAGS, "timeout", "count", "concurrency", "rate"],
-  switched: ["json", "raw", "wait"],
+  switched: ["json", "raw", "wait-for-server"],
   more: { lists: ["header"], short: { H: "header" } },
   run: (args, stop) => {
     const settings = readSettings(args);
-    return withClient(args, stop, (client) => callAll(client, settings, stop));
+    return withClient(args, stop, (client) => callAll(client, settings, stop), settings.format === "json");
   },
 };
 
@@ -91,7 +92,7 @@ function readSettings({ operands, values, switches, lists }: Args): Settings {
     body: body === "-" ? many ? "lines" : "whole" : new TextEncoder().encode(body),
     headers: readHeaders(lists["header"] ?? []),
     timeout: parseDuration(timeout, "timeout"),
-    wait: switches.has("wait"),
+    wait: switches.has("wait-for-server"),
     format: switches.has("json") ? "json" : switches.has("raw") ? "raw" : "text",
     count: parseWhole(count, "count", 1, 1_000_000_000),
     concurrency: parseWhole(concurrency ?? String(DEFAULT_CONCURRENCY), "concurrency", 1, 10_000),
@@ -146,13 +147,6 @@ async function readWhole(): Promise<Uint8Array> {
     if (size > MAX_BODY_BYTES) throw new UsageError(`Standard input has more than ${MAX_BODY_BYTES} bytes`);
   }
   return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
-}
-
-async function* until<T>(inputs: AsyncIterable<T>, stop: AbortSignal): AsyncGenerator<T> {
-  for await (const input of inputs) {
-    if (stop.aborted) return;
-    yield input;
-  }
 }
 
 async function callAll(client: RpcClient, settings: Settings, stop: AbortSignal): Promise<number> {
@@ -217,8 +211,9 @@ function caller(client: RpcClient, settings: Settings, signal: AbortSignal): (bo
 async function print(output: Output, answer: Answer, format: Settings["format"]): Promise<void> {
   if (format === "json") {
     const ms = Math.round(answer.ms * 1_000) / 1_000;
-    const [name, text] = "reply" in answer ? ["reply", bodyAsJson(answer.reply)] : ["error", errorAsJson(answer.error)];
-    await output.line(`{"${name}":${text},"ms":${ms}}`);
+    await output.line(
+      "reply" in answer ? `{"reply":${bodyAsJson(answer.reply)},"ms":${ms}}` : errorJson(answer.error, { ms }),
+    );
   } else if ("reply" in answer) {
     if (format === "text" && Deno.stdout.isTerminal()) {
       await output.line(bodyForTerminal(answer.reply));

@@ -1,7 +1,8 @@
 import { printable, printableJson } from "../contract/printable.ts";
 import type { RpcError, RpcOutcome } from "../rpc.ts";
 
-const OUTCOMES: Readonly<Record<RpcOutcome, string>> = {
+/** What is known of the work, in words. */
+export const OUTCOMES: Readonly<Record<RpcOutcome, string>> = {
   not_executed: "the work was not done",
   executed: "the server ran it",
   unknown: "it is unknown whether the work was done",

@@ -1,5 +1,6 @@
 import { printable } from "../contract/printable.ts";
 import { RpcClient, RpcError } from "../rpc.ts";
+import { errorJson, OUTCOMES } from "./call_report.ts";
 import { type Args, brokerUrl, EXIT, URL_FLAGS, URL_HELP } from "./command_line.ts";
 import { CONNECT_FLAGS, CONNECT_HELP, connectFlags } from "./connect_flags.ts";
 
@@ -19,11 +20,13 @@ export const EXIT_HELP = `2 usage, 3 no broker, 4 no server, 5 timeout, 130 inte
  *
  * @param run Returns the exit code.
  * @param stop Ends it when it is aborted.
+ * @param json Whether errors are told as JSON, on stdout.
  */
 export async function withClient(
   args: Args,
   stop: AbortSignal,
   run: (client: RpcClient) => Promise<number>,
+  json: boolean,
 ): Promise<number> {
   const url = brokerUrl(args);
   const flags = connectFlags(args);
@@ -33,7 +36,7 @@ export async function withClient(
   } catch (error) {
     if (!(error instanceof RpcError)) throw error;
     if (stop.aborted) return EXIT.interrupted;
-    console.error(printable(error.message));
+    reportError(error, json);
     return EXIT.noBroker;
   }
   try {
@@ -43,17 +46,17 @@ export async function withClient(
   }
 }
 
+/** Says why a command failed. */
+export function reportError(error: RpcError, json: boolean): void {
+  if (json) console.log(errorJson(error));
+  else console.error(printable(error.message));
+}
+
 /** Says why a call failed. */
 export function describeFailure({ code, message, outcome }: RpcError): string {
   // The text may be a server's.
   return `${code}: ${printable(message)} (${OUTCOMES[outcome]})`;
 }
-
-const OUTCOMES: Readonly<Record<RpcError["outcome"], string>> = {
-  not_executed: "the work was not done",
-  executed: "the server ran it",
-  unknown: "it is unknown whether the work was done",
-};
 
 /** The exit code of a command that failed with this error. */
 export function exitCodeOf({ code, outcome }: RpcError): number {

@@ -20,12 +20,20 @@ export async function runCommands(argv: readonly string[]): Promise<void> {
   const command = COMMANDS.find((known) => known.name === name);
   if (command !== undefined) {
     const args = () => parseCommandLine(rest, command.valued, command.switched, command.more);
-    await runScript(command.help, () => command.run(args(), untilSignal()), args);
+    await runScript(command.help, () => command.run(args(), untilSignal()), args, wantsJson(rest));
     return;
   }
   await runScript(HELP, () => Promise.reject(unknown(name)), () => {
     if (name !== undefined && !name.startsWith("-")) throw unknown(name);
     return parseCommandLine(argv, []);
+  });
+}
+
+/** Whether errors are to be told as JSON too, whatever else is wrong with the command line. */
+function wantsJson(argv: readonly string[]): boolean {
+  return argv.some((argument, at) => {
+    return /^(?:--json|-o=?json|--output=json)$/.test(argument) ||
+      (/^(?:-o|--output)$/.test(argument) && argv[at + 1] === "json");
   });
 }
 

@@ -107,6 +107,17 @@ export async function* paced<In>(
   }
 }
 
+/** Passes inputs on until the signal is aborted. */
+export async function* until<In>(
+  inputs: AsyncIterable<In> | Iterable<In>,
+  signal: AbortSignal,
+): AsyncGenerator<In> {
+  for await (const input of inputs) {
+    if (signal.aborted) return;
+    yield input;
+  }
+}
+
 /** Waits, or until the signal is aborted. */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {

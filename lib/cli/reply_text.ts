@@ -1,5 +1,4 @@
 import { Buffer } from "node:buffer";
-import type { RpcError } from "../contract/errors.ts";
 import { escapeUnprintable, jsonEscape, printableJson } from "../contract/printable.ts";
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -39,9 +38,4 @@ export function bodyForTerminal(body: Uint8Array): string {
   const text = textOf(body);
   if (text === undefined) return Buffer.from(body).toString("hex");
   return text.split(/(\r?\n|\t)/).map((part, at) => at % 2 === 1 ? part : escapeUnprintable(part)).join("");
-}
-
-/** An error as one line of JSON. */
-export function errorAsJson({ code, outcome, message, details, id }: RpcError): string {
-  return printableJson({ code, outcome, message, details, id });
 }

@@ -1,7 +1,7 @@
 import { printable, printableJson } from "../contract/printable.ts";
 import type { MethodInfo, QueueInfo, ServerInfo } from "../contract/server_info.ts";
 import { type RpcClient, RpcError } from "../rpc.ts";
-import { CLIENT_FLAGS, CLIENT_HELP, EXIT_HELP, withClient } from "./client_flags.ts";
+import { CLIENT_FLAGS, CLIENT_HELP, EXIT_HELP, reportError, withClient } from "./client_flags.ts";
 import type { Command } from "./command.ts";
 import { type Args, EXIT, parseDuration, UsageError } from "./command_line.ts";
 import { columns as columnsOf } from "./screen.ts";
@@ -58,24 +58,29 @@ function command(name: string, summary: string, help: string, show: (queue: stri
       const { queue, json } = readTarget(args);
       const timeout = parseDuration(args.values["timeout"] ?? "1s", "timeout");
       return withClient(args, stop, async (client) => {
-        const info = await ask(client, queue, timeout, stop);
+        const info = await ask(client, { queue, timeout, json }, stop);
         if (typeof info === "number") return info;
         if (json) console.log(printableJson({ queue, ...info }));
         else for (const line of show(queue, info)) console.log(line);
         if (info.servers.length > 0) return EXIT.ok;
         if (!json) console.error(`No server of this library answered within ${formatDuration(timeout)}`);
         return EXIT.noServer;
-      });
+      }, json);
     },
   };
   return ping;
 }
 
+interface Question {
+  readonly queue: string;
+  readonly timeout: number;
+  readonly json: boolean;
+}
+
 /** Asks the servers of a queue; an exit code if that failed. */
-export async function ask(
+async function ask(
   client: RpcClient,
-  queue: string,
-  timeout: number,
+  { queue, timeout, json }: Question,
   stop: AbortSignal,
 ): Promise<QueueInfo | number> {
   try {
@@ -84,7 +89,7 @@ export async function ask(
     if (stop.aborted) return EXIT.interrupted;
     if (error instanceof TypeError || error instanceof RangeError) throw new UsageError(error.message);
     if (!(error instanceof RpcError)) throw error;
-    console.error(printable(error.message));
+    reportError(error, json);
     return error.code === "not_found" ? EXIT.noServer : EXIT.failed;
   }
 }

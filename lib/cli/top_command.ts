@@ -2,7 +2,7 @@ import process from "node:process";
 import { printable, printableJson } from "../contract/printable.ts";
 import type { QueueInfo } from "../contract/server_info.ts";
 import { type RpcClient, RpcError } from "../rpc.ts";
-import { CLIENT_HELP, EXIT_HELP, withClient } from "./client_flags.ts";
+import { CLIENT_HELP, EXIT_HELP, reportError, withClient } from "./client_flags.ts";
 import type { Command } from "./command.ts";
 import { EXIT, parseDuration, parseWhole, UsageError } from "./command_line.ts";
 import { pause } from "./in_order.ts";
@@ -54,7 +54,7 @@ export const topCommand: Command = {
       timeout: parseDuration(values["timeout"] ?? "1s", "timeout"),
       count: values["count"] === undefined ? Infinity : parseWhole(values["count"], "count", 1, 1_000_000_000),
     };
-    return withClient(args, stop, (client) => watch(client, settings, stop));
+    return withClient(args, stop, (client) => watch(client, settings, stop), settings.json);
   },
 };
 
@@ -70,7 +70,7 @@ async function watch(client: RpcClient, settings: Settings, stop: AbortSignal): 
     const info = await client.servers(queue, { timeout, signal }).catch((error: unknown) => failure(error));
     if (signal.aborted) break;
     if (info instanceof RpcError && n === 0) {
-      console.error(printable(info.message));
+      reportError(info, json);
       return info.code === "not_found" ? EXIT.noServer : EXIT.failed;
     }
     if (json) {

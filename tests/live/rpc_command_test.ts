@@ -152,9 +152,15 @@ live("Failures are told from each other by exit codes, and counted by code", { r
   assertEquals(unserved.code, 4);
   assertStringIncludes(unserved.stderr, "has no consumer, so start a server for it");
   assertLess(performance.now() - began, 20_000);
-  const waited = await run(url, ["call", queue, "x", "--timeout", "300ms", "--wait"]);
+  const waited = await run(url, ["call", queue, "x", "--timeout", "300ms", "--wait-for-server"]);
   assertEquals(waited.code, 5);
   assertEquals((await run(url, ["call", `${queue}.missing`, "x"])).code, 4);
+  const asJson = await run("amqp://127.0.0.1:1", ["call", queue, "x", "--json"]);
+  assertEquals([asJson.code, JSON.parse(asJson.stdout).error.code, asJson.stderr], [3, "unavailable", ""]);
+  const wrong = await run(url, ["call", queue, "x", "--json", "--count", "x"]);
+  assertEquals([wrong.code, JSON.parse(wrong.stdout).error.code, wrong.stderr], [2, "invalid_argument", ""]);
+  const both = await run(url, ["call", queue, "x", "--json", "--raw"]);
+  assertEquals([both.code, JSON.parse(both.stdout).error.message], [2, "Use one of --json and --raw, not both"]);
   const nobody = await run("amqp://127.0.0.1:1", ["call", queue, "x"]);
   assertEquals([nobody.code, nobody.stderr], [3, "Cannot connect to 127.0.0.1:1: no broker listens there\n"]);
 });
@@ -166,7 +172,7 @@ for (
     [["call"], "Missing argument QUEUE"],
     [["call", "q", "m", "b", "x"], 'Unexpected argument "x"'],
     [["call", "amq.q"], "reserves"],
-    [["call", "q", "--json", "--raw"], "one of --json and --raw"],
+    [["call", "q", "--raw", "--count", "1.5"], "--count"],
     [["call", "q", "-", "--count", "2"], 'one of "-" and --count'],
     [["call", "q", "--count", "0"], "--count"],
     [["call", "q", "--rate", "fast"], "--rate"],
@@ -289,6 +295,8 @@ live("Without a server of this library, ping, info and top say so with exit code
     const { code, stderr } = await run(url, [command, queue]);
     assertEquals(code, 4);
     assertStringIncludes(stderr, "the queue does not exist, so start a server for it");
+    const asJson = await run(url, [command, queue, "-o", "json"]);
+    assertEquals([asJson.code, JSON.parse(asJson.stdout).error.code, asJson.stderr], [4, "not_found", ""]);
   }
   await withChannel(url, async (channel) => {
     await channel.assertQueue(queue, { durable: true });

@@ -1,7 +1,6 @@
-import { assert, assertEquals, assertFalse } from "@std/assert";
+import { assertEquals, assertFalse } from "@std/assert";
 import fc from "fast-check";
-import { bodyAsJson, bodyForTerminal, errorAsJson } from "../../../lib/cli/reply_text.ts";
-import { RpcError } from "../../../lib/contract/errors.ts";
+import { bodyAsJson, bodyForTerminal } from "../../../lib/cli/reply_text.ts";
 import { runs } from "../../support/runs.ts";
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -55,11 +54,4 @@ Deno.test("Any body is one line of JSON that means the same", () => {
     }),
     runs(3_000),
   );
-});
-
-Deno.test("An error is one line of JSON, without its cause", () => {
-  const error = new RpcError("not_found", "no\n\x1b", { outcome: "executed", details: { id: 7 }, cause: "secret" });
-  const line = errorAsJson(error);
-  assertEquals(JSON.parse(line), { code: "not_found", outcome: "executed", message: "no\n\x1b", details: { id: 7 } });
-  assert(!line.includes("\x1b"));
 });
