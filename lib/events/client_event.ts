@@ -9,7 +9,7 @@ import type { ConnectionEvent } from "./connection_event.ts";
  *   each queue.
  * - `called`: a call has ended, after `duration` ms and `attempts` writes of its request. `outcome` and `error` are
  *   absent if it has a result. `id` is its correlation id, `messageId` its identity, which the server's events have too;
- *   both are absent if it ended before it had one.
+ *   both are absent if it ended before it had one. Where interceptors make several attempts, each is an event.
  */
 export type ClientEvent =
   | ConnectionEvent

@@ -336,6 +336,33 @@ live("An interceptor of a client may answer, refuse, and change the headers", as
   assertEquals(seen, [{ tenant: "other", page: "1" }]);
 });
 
+live("A call that an interceptor answers, refuses or keeps ends in time, and is an event", async ({ url, queue }) => {
+  const refusal = new RpcError("unauthenticated", "no token", { outcome: "not_executed" });
+  const called: unknown[] = [];
+  await using client = await RpcClient.connect(url, {
+    onEvent: (event) =>
+      event.type === "called" && called.push([event.method, event.code, event.outcome, event.attempts]),
+    interceptors: [() => ({ request }) => {
+      if (request === 1) return Promise.resolve(11);
+      if (request === 2) return Promise.reject(refusal);
+      if (request === 3) throw new TypeError("a defect");
+      return new Promise(() => {});
+    }],
+  });
+  const api = client.of(maths(queue));
+  assertEquals([await api.half(1), await failure(api.half(2))], [11, refusal]);
+  await failure(api.half(3));
+  await failure(api.half(4, { timeout: 50 }));
+  await failure(api.half(5, { signal: AbortSignal.timeout(50) }));
+  assertEquals(called, [
+    ["half", "ok", undefined, 0],
+    ["half", "unauthenticated", "not_executed", 0],
+    ["half", "internal", "not_executed", 0],
+    ["half", "deadline_exceeded", "not_executed", 0],
+    ["half", "canceled", "not_executed", 0],
+  ]);
+});
+
 live("A nested call inherits deadline, signal and the headers that are propagated", async ({ url, queue }) => {
   const inner = `${queue}.inner`;
   await using _inner = { [Symbol.asyncDispose]: () => deleteQueue(url, inner) };
