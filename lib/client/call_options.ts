@@ -27,7 +27,7 @@ export interface CallOptions {
    * at most 64 headers and 8 KiB in all; names that start with `x-` or `rpc-`
    * are reserved.
    *
-   * @default {{}}
+   * @default {no headers}
    */
   readonly headers?: Headers;
   /**

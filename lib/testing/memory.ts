@@ -33,13 +33,13 @@ export interface MemoryOptions<Interceptors extends readonly Interceptor[] = rea
   /**
    * The options of the client.
    *
-   * @default {{}}
+   * @default {no options}
    */
   readonly client?: MemoryClientOptions;
   /**
    * The options of the server.
    *
-   * @default {{}}
+   * @default {no options}
    */
   readonly server?: MemoryServerOptions<Interceptors>;
 }
