@@ -20,7 +20,8 @@ export type FromWorker =
 
 /** What a handler in a worker knows of its request. */
 export interface WorkerRequest {
-  readonly deadline: Date | undefined;
+  /** How long its caller waits, in ms, when this is sent; a time of day would be wrong once the clock is set. */
+  readonly left: number | undefined;
   readonly redelivered: boolean;
   readonly deliveryCount: number | undefined;
   readonly messageId: string | undefined;

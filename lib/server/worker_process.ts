@@ -86,7 +86,8 @@ export class WorkerProcess {
    */
   async run(request: unknown, context: RequestContext): Promise<unknown> {
     const { signal, deadline, redelivered, deliveryCount, messageId, method, headers, propagated } = context;
-    const known = { deadline, redelivered, deliveryCount, messageId, method, headers, propagated };
+    const left = deadline === undefined ? undefined : deadline.getTime() - Date.now();
+    const known = { left, redelivered, deliveryCount, messageId, method, headers, propagated };
     const abort = (): void => this.#abort(signal.reason);
     try {
       return await new Promise((resolve, reject) => {

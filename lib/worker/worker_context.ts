@@ -6,7 +6,6 @@ import type { WorkerRequest } from "../contract/worker_message.ts";
 
 /** What a handler in a worker process sees of its request. */
 export class WorkerContext implements RequestContext<ErrorMap> {
-  readonly deadline: Date | undefined;
   readonly redelivered: boolean;
   readonly deliveryCount: number | undefined;
   readonly messageId: string | undefined;
@@ -17,9 +16,11 @@ export class WorkerContext implements RequestContext<ErrorMap> {
   readonly signal: AbortSignal;
   /** Bound, so that a handler may destructure it. */
   readonly callerAlive: () => Promise<boolean>;
+  /** When its caller stops waiting, on the clock of `performance.now()`. */
+  readonly #endsAt: number | undefined;
 
   constructor(request: WorkerRequest, signal: AbortSignal, callerAlive: () => Promise<boolean>) {
-    this.deadline = request.deadline;
+    this.#endsAt = request.left === undefined ? undefined : performance.now() + request.left;
     this.redelivered = request.redelivered;
     this.deliveryCount = request.deliveryCount;
     this.messageId = request.messageId;
@@ -28,6 +29,10 @@ export class WorkerContext implements RequestContext<ErrorMap> {
     this.propagated = Object.freeze(request.propagated);
     this.signal = signal;
     this.callerAlive = callerAlive;
+  }
+
+  get deadline(): Date | undefined {
+    return this.#endsAt === undefined ? undefined : new Date(Date.now() + this.#endsAt - performance.now());
   }
 
   get error(): (code: RpcCode, details: unknown, message?: string) => RpcError {

@@ -74,6 +74,8 @@ export interface LabServerConfig {
   readonly delay: number;
   /** The request that kills the process. */
   readonly deadly?: number;
+  /** The request whose handler leaves a promise behind that is rejected. */
+  readonly detached?: number;
   /** The requests up to this one block the event loop for `delay` ms, in place of waiting. */
   readonly blocking?: number;
   /** The request that blocks the event loop for ever. */
@@ -146,6 +148,7 @@ async function main(config: LabServerConfig): Promise<void> {
       note("S", n);
       if (n === config.deadly) Deno.exit(1);
       while (n === config.looping);
+      if (n === config.detached) Promise.reject(new Error("left behind"));
       if (n <= (config.blocking ?? -1)) block(config.delay);
       try {
         if (n > (config.blocking ?? -1) && config.delay > 0) await sleep(config.delay, signal);
@@ -188,9 +191,12 @@ async function main(config: LabServerConfig): Promise<void> {
 }
 
 if (import.meta.main) {
-  globalThis.addEventListener("unhandledrejection", (event) => {
-    console.error("Unhandled rejection:", event.reason);
-    Deno.exit(UNHANDLED);
-  });
-  await main(JSON.parse(Deno.args[0] ?? "{}"));
+  const config: LabServerConfig = JSON.parse(Deno.args[0] ?? "{}");
+  if (config.detached === undefined) {
+    globalThis.addEventListener("unhandledrejection", (event) => {
+      console.error("Unhandled rejection:", event.reason);
+      Deno.exit(UNHANDLED);
+    });
+  }
+  await main(config);
 }

@@ -107,3 +107,4 @@ import "./wire/request_message_tests.ts";
 import "./wire/sent_at_tests.ts";
 import "./wire/server_info_tests.ts";
 import "./wire/string_headers_tests.ts";
+import "./worker/worker_context_tests.ts";
