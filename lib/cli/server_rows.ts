@@ -41,9 +41,15 @@ export function namesOf(servers: readonly Pick<ServerInfo, "id" | "name">[]): Ma
   }));
 }
 
+/** How many consumers of a queue have not answered; the counts are those of different moments. */
+export function silentConsumers({ consumers, servers }: QueueInfo): number {
+  return Math.max(0, consumers - servers.reduce((sum, server) => sum + server.consumers, 0));
+}
+
 /** One line on a queue: what waits in it, who consumes it. */
-export function describeQueue(queue: string, { messages, consumers, servers }: QueueInfo): string {
-  const silent = consumers - servers.filter(({ state }) => state === "serving").length;
+export function describeQueue(queue: string, info: QueueInfo): string {
+  const { messages, consumers } = info;
+  const silent = silentConsumers(info);
   const others = silent > 0 ? `, ${silent} without an answer (of another library, or too busy)` : "";
   return `${printable(queue)}: ${plural(messages, "request")} waiting, ${plural(consumers, "consumer")}${others}`;
 }

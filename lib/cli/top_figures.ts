@@ -1,5 +1,5 @@
 import type { QueueInfo, ServerInfo } from "../contract/server_info.ts";
-import { namesOf, type Totals, totalsOf } from "./server_rows.ts";
+import { namesOf, silentConsumers, type Totals, totalsOf } from "./server_rows.ts";
 
 /** What `rpc top` shows of one server. Durations are in ms, rates in each second since the last question. */
 export interface TopRow {
@@ -45,7 +45,7 @@ export class TopFigures {
     const rows = info.servers.map((server) => this.#row(server));
     const marked = rows.map((row) => ({ ...row, slow: isSlow(row, rows.filter((other) => other !== row)) }));
     const answered = new Set(info.servers.map(({ id }) => id));
-    const silent = info.consumers - info.servers.filter(({ state }) => state === "serving").length;
+    const silent = silentConsumers(info);
     // A server that blocks its process does not answer; which one it is, only those before it can tell.
     const missing = Array.from(this.#seen.values(), ({ server }) => server).filter(({ id }) => !answered.has(id));
     const known = silent > 0 ? missing.slice(0, silent) : [];

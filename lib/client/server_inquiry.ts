@@ -12,6 +12,9 @@ import { decodeServerInfo } from "../wire/server_info.ts";
 /** How much the answers to one question may have in all, in bytes; what comes after it is not read. */
 const MAX_ANSWERS_BYTES = 16 * 1024 * 1024;
 
+/** How long to wait for further answers when all consumers seem to have answered, in ms. */
+const GRACE_MS = 50;
+
 /** How servers are asked. */
 export interface InquiryOptions {
   /** How long to wait for answers, in ms. */
@@ -77,6 +80,8 @@ export class ServerInquiry {
     let askedAt = 0;
     let size = 0;
     let serving = 0;
+    let answered = 0;
+    let grace: ReturnType<typeof setTimeout> | undefined;
     channel.onClosed((refusal) => {
       const error = this.#lost(refusal);
       // Without the exchange there is no server of this library.
@@ -91,7 +96,11 @@ export class ServerInquiry {
         if (figures === undefined || answers.has(figures.id)) return;
         answers.set(figures.id, { ...figures, roundTrip: performance.now() - askedAt });
         // Those that consume no more answer beside the consumers.
-        if (figures.state === "serving" && ++serving >= consumers) finish();
+        if (figures.consumers === 0) return;
+        answered += figures.consumers;
+        if (++serving >= consumers) finish();
+        // Under overload, servers get further consumers and lose them: their number may be another one by now.
+        else if (answered >= consumers) grace ??= setTimeout(finish, GRACE_MS);
       },
     });
     const replyTo = direct ? DIRECT_REPLY_TO : await this.#openQueue(channel);
@@ -105,6 +114,7 @@ export class ServerInquiry {
       if (await settlesWithin(done, left)) await done;
     } finally {
       signal?.removeEventListener("abort", abort);
+      clearTimeout(grace);
     }
     return Array.from(answers.values());
   }

@@ -44,6 +44,8 @@ export interface ServerFigures {
   readonly library: string;
   /** `draining` if it accepts no more requests from this queue. */
   readonly state: "serving" | "draining";
+  /** How many consumers it has on the queue; more than one under overload, 0 if it is draining. */
+  readonly consumers: number;
   /** How long ago the server was started. */
   readonly uptime: number;
   /** How many requests it has in progress at once, at most. */

@@ -71,6 +71,7 @@ export class Consumer {
     const [oldest] = this.#requests.running;
     return {
       state: this.#stopped ? "draining" : "serving",
+      consumers: this.consuming ? 1 + (this.#intake?.surplus ?? 0) : 0,
       prefetch: this.#prefetch,
       inFlight: this.#requests.running.size,
       oldest: oldest === undefined ? undefined : Math.round(performance.now() - oldest.arrivedAt),

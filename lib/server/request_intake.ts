@@ -64,6 +64,11 @@ export class RequestIntake implements Intake {
     this.#host = host;
   }
 
+  /** How many consumers it has beside the first one. */
+  get surplus(): number {
+    return this.#surplus.size;
+  }
+
   /** Starts a request, refuses it, or keeps it until a handler is free. */
   arrived(running: RunningRequest): void {
     const mayWait = this.#surplus.size > 0 && this.#busy >= this.#prefetch;

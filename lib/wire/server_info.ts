@@ -70,6 +70,7 @@ function readFigures(fields: Fields): ServerFigures {
     version: optional(fields["version"], readText),
     library: readText(fields["library"]),
     state: fields["state"] === "draining" ? "draining" : "serving",
+    consumers: readNumber(fields["consumers"]),
     uptime: readNumber(fields["uptime"]),
     prefetch: readNumber(fields["prefetch"]),
     inFlight: readNumber(fields["inFlight"]),

@@ -72,6 +72,7 @@ live("A server tells how the calls of each method have ended", async ({ url, que
     name: "adder",
     version: "1.2.3",
     state: "serving",
+    consumers: 1,
     prefetch: 7,
     inFlight: 0,
     oldest: undefined,
@@ -146,13 +147,40 @@ live("An answer of a server that drains does not end the wait for those that ser
     await channel.consume(heard, (message) => {
       const { replyTo, correlationId } = message?.properties ?? {};
       const answer = (id: string, state: "serving" | "draining"): boolean =>
-        channel.sendToQueue(replyTo, Buffer.from(encodeServerInfo({ ...real, id, state })), { correlationId });
+        channel.sendToQueue(
+          replyTo,
+          Buffer.from(encodeServerInfo({ ...real, id, state, consumers: state === "serving" ? 1 : 0 })),
+          { correlationId },
+        );
       for (const id of ["a", "b", "c"]) answer(id, "draining");
       setTimeout(() => answer("d", "serving"), 200);
     }, { noAck: true });
     await channel.consume(queue, () => {});
     const { servers, consumers } = await client.servers(queue, { timeout: 20_000 });
     assertEquals([consumers, servers.map(({ id }) => id).sort()], [2, [real.id, "a", "b", "c", "d"].sort()]);
+  });
+});
+
+live("A server with further consumers does not end the wait for the other servers", async ({ url, queue }) => {
+  await using _server = await startServer(url, texts(queue), (text) => text, { name: "real" });
+  await using client = await connectClient(url);
+  const { servers: [real] } = await client.servers(queue);
+  assert(real !== undefined);
+  await withChannel(url, async (channel) => {
+    const { queue: heard } = await channel.assertQueue("", { exclusive: true });
+    await channel.bindQueue(heard, "rpc.control", queue);
+    await channel.consume(heard, (message) => {
+      const { replyTo, correlationId } = message?.properties ?? {};
+      const answer = (id: string, consumers: number): boolean =>
+        channel.sendToQueue(replyTo, Buffer.from(encodeServerInfo({ ...real, id, consumers })), { correlationId });
+      answer("loaded", 3);
+      setTimeout(() => answer("late", 1), 5);
+    }, { noAck: true });
+    for (let n = 0; n < 3; n++) await channel.consume(queue, () => {});
+    const began = performance.now();
+    const { servers } = await client.servers(queue, { timeout: 20_000 });
+    assertEquals(servers.map(({ id }) => id).sort(), [real.id, "late", "loaded"].sort());
+    assertLess(performance.now() - began, 5_000);
   });
 });
 

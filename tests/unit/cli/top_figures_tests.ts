@@ -22,6 +22,7 @@ function server(id: string, handled: number, ms: number, more: Partial<ServerInf
     version: undefined,
     library: "rpc/1",
     state: "serving",
+    consumers: 1,
     uptime: 10_000,
     prefetch: 1,
     inFlight: 0,

@@ -26,7 +26,7 @@ const ROWS: readonly TopRow[] = [
 const INFO = {
   messages: 1_200,
   consumers: 4,
-  servers: ROWS.filter(({ state }) => state === "serving") as unknown as ServerInfo[],
+  servers: ROWS.filter(({ state }) => state === "serving").map(() => ({ consumers: 1 })) as unknown as ServerInfo[],
 };
 const WIDE = { width: Infinity, height: Infinity, styled: false };
 

@@ -22,6 +22,7 @@ const FIGURES: ServerFigures = {
   version: "1.2.3",
   library: "@rabbitmq-rpc/rpc/0.1.0",
   state: "serving",
+  consumers: 1,
   uptime: 1_000,
   prefetch: 10,
   inFlight: 1,
