@@ -4,12 +4,15 @@ import { type ByteString, readByteString, startsWith } from "./byte_string.ts";
 /** 2^32, the factor of the upper half of a 64-bit integer. */
 const WORD = 0x1_0000_0000;
 
+/** Shared, because an allocation takes longer than to read a small table. */
+const NOTHING = Buffer.alloc(0);
+
 /**
  * Reads the types of AMQP 0-9-1 from part of a buffer. A read beyond that part returns zero or an empty string and sets
  * {@linkcode ByteReader.failed}, so that a caller checks once, at the end.
  */
 export class ByteReader {
-  #bytes: Buffer = Buffer.alloc(0);
+  #bytes: Buffer = NOTHING;
   #at = 0;
   #end = 0;
   #failed = false;
@@ -122,6 +125,11 @@ export class ByteReader {
     const at = this.take(length);
     return this.#failed ? NOTHING : this.#bytes.subarray(at, at + length);
   }
-}
 
-const NOTHING = Buffer.alloc(0);
+  /** Reads UTF-8 text that has its length in 32 bits before it; invalid bytes become U+FFFD. */
+  longText(): string {
+    const length = this.int32() >>> 0;
+    const at = this.take(length);
+    return this.#failed ? "" : this.#bytes.toString("utf8", at, at + length);
+  }
+}

@@ -80,7 +80,7 @@ function seek(reader: ByteReader, name: ByteString): { readonly value: HeaderVal
 function readValue(reader: ByteReader, tag: number): HeaderValue | undefined {
   switch (String.fromCharCode(tag)) {
     case "S":
-      return reader.longBytes().toString("utf8");
+      return reader.longText();
     case "t":
       return reader.uint8() !== 0;
     case "b":
