@@ -21,6 +21,8 @@ interface Manifest {
 interface Lock {
   /** Requirement to version: `jsr:@std/internal@^1.0.12` to `1.0.14`. */
   readonly specifiers: Readonly<Record<string, string>>;
+  /** By package and version, such as `@std/assert@1.0.19`: the packages that it imports, such as `jsr:@std/internal`. */
+  readonly jsr: Readonly<Record<string, { readonly dependencies?: readonly string[] }>>;
 }
 
 interface Output {
@@ -136,6 +138,30 @@ async function checksum(text: string): Promise<{ size: number; checksum: string 
   return { size: bytes.length, checksum: `sha256-${hash.toHex()}` };
 }
 
+/**
+ * The modules of a package whose imports are all there: `deno install` follows every one. The package on npm has no
+ * data files, such as the table of widths of `unicode_width`, and the frozen lock file names the packages that each
+ * package may import.
+ */
+async function completeModules(folder: string, siblings: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const modules = new Map<string, string>();
+  for await (const { name, isFile } of Deno.readDir(folder)) {
+    if (isFile && name.endsWith(".js")) modules.set(name, await Deno.readTextFile(`${folder}/${name}`));
+  }
+  for (let before = -1; before !== modules.size;) {
+    before = modules.size;
+    for (const [name, code] of modules) {
+      const imported = Array.from(code.matchAll(/^(?:import|export) [^;]*?from "(.*?)"/gm), (match) => match[1] ?? "");
+      const isThere = (path: string): boolean => {
+        const [, sibling, file = ""] = /^(?:\.\.\/(\w+)|\.)\/(.+)$/.exec(path) ?? [];
+        return sibling === undefined ? modules.has(file) : siblings.includes(sibling);
+      };
+      if (!imported.every(isThere)) modules.delete(name);
+    }
+  }
+  return modules;
+}
+
 /** One package of the registry: `@std/assert/meta.json`, `1.0.19_meta.json`, and its files under `1.0.19/`. */
 async function writePackage(from: string, to: string, name: string, version: string, lock: Lock): Promise<void> {
   const manifest: Record<string, { size: number; checksum: string }> = {};
@@ -146,9 +172,10 @@ async function writePackage(from: string, to: string, name: string, version: str
     await Deno.writeTextFile(`${folder}/${version}/${file}`, text);
     manifest[`/${file}`] = await checksum(text);
   }
-  for await (const { name: file, isFile } of Deno.readDir(`${from}/${name}`)) {
-    if (!isFile || !file.endsWith(".js")) continue;
-    const code = (await Deno.readTextFile(`${from}/${name}/${file}`)).replace(
+  const { dependencies = [] } = lock.jsr[`@std/${name}@${version}`] ?? {};
+  const siblings = dependencies.map((dependency) => dependency.replace("jsr:@std/", ""));
+  for (const [file, source] of await completeModules(`${from}/${name}`, siblings)) {
+    const code = source.replace(
       /^(import .* from )"\.\.\/(\w+)\/(\w+)\.js";$/gm,
       (line, start: string, sibling: string, module: string) => {
         // The package's own requirement, or the frozen lock file would not fit; a module nobody imports may lack one.
