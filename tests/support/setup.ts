@@ -245,7 +245,11 @@ async function setup(): Promise<void> {
       // Deno itself names the registry in what it says, so that JSR_URL is honoured.
       const registry = /(https?:\/\/\S+?)\/@std\/\w+\/meta\.json/.exec(probe.text)?.[1];
       if (registry === undefined) throw new Error(`Cannot fetch the packages from JSR: Deno said\n${probe.text}`);
-      console.error(`JSR cannot be reached: taking its @std packages from npm:${STAND_IN}`);
+      console.error(
+        `${
+          new URL(registry).host
+        } cannot be reached: taking its @std packages from npm:${STAND_IN}. Restart the language server of your editor`,
+      );
       await writeStandIn(new URL(registry).host, mark, lock);
     }
   }
