@@ -23,9 +23,6 @@ const LEFT_OUT: Readonly<Record<string, string>> = {
   "deno add jsr:@rabbitmq-rpc/rpc npm:zod": "it asks registries, of which one is out of reach where the tests run",
 };
 
-/** What two processes print through pipes of their own may swap places. */
-const IN_ANY_ORDER = "deno task demo";
-
 /** What runs until it is interrupted. */
 const SERVER = /deno (?:task (?:broker|server)|run .*server\.ts)/;
 
@@ -74,10 +71,7 @@ class Terminals implements AsyncDisposable {
     const script = start(["sh", "-c", `exec 2>&1; ${folder}exec env ${command}`], this.#env);
     if (!SERVER.test(command)) {
       const { code, stdout } = await script.ended();
-      const sort = (lines: readonly string[]): readonly string[] => {
-        return step.command === IN_ANY_ORDER ? lines.toSorted() : lines;
-      };
-      compare(sort(step.output), sort(stdout.replace(TASK_LINE, "").split(/(?<=\n)/)).join(""), true, where);
+      compare(step.output, stdout, true, where);
       assertEquals(code, 0, `${where} ended with ${code}`);
       return;
     }

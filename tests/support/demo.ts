@@ -34,12 +34,14 @@ async function print(text: string): Promise<void> {
   await Deno.stdout.write(new TextEncoder().encode(text));
 }
 
-function startServer(url: string, signal: AbortSignal): Server {
+/** Starts the server; what it prints of the request is printed when the client's part is, whichever pipe is faster. */
+function startServer(url: string, signal: AbortSignal, requested: Promise<void>): Server {
   const child = command(["server.ts"], url, signal).spawn();
   const { promise: ready, resolve } = Promise.withResolvers<boolean>();
   async function pass(): Promise<void> {
     let seen = "";
     for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+      if (seen.includes(READY)) await requested;
       await print(text);
       seen += text;
       if (seen.includes(READY)) resolve(true);
@@ -61,7 +63,11 @@ function startServer(url: string, signal: AbortSignal): Server {
 }
 
 /** Runs the client; prints what it prints, and gives its exit code and the result, which is not printed yet. */
-async function runClient(url: string, signal: AbortSignal): Promise<{ code: number; result: string }> {
+async function runClient(
+  url: string,
+  signal: AbortSignal,
+  requested: () => void,
+): Promise<{ code: number; result: string }> {
   const child = command(["client.ts", "30"], url, signal).spawn();
   let seen = "";
   let printed = 0;
@@ -70,6 +76,7 @@ async function runClient(url: string, signal: AbortSignal): Promise<{ code: numb
     const end = seen.includes(RESULT) ? seen.indexOf(RESULT) : seen.length;
     await print(seen.slice(printed, end));
     printed = end;
+    requested();
   }
   return { code: (await child.status).code, result: seen.slice(printed) };
 }
@@ -79,8 +86,13 @@ async function callServer(url: string, stop: AbortSignal): Promise<number> {
   let result = "";
   {
     stop.throwIfAborted();
-    await using server = startServer(url, stop);
-    if (await server.ready && !stop.aborted) ({ code, result } = await runClient(url, stop));
+    const { promise: requested, resolve } = Promise.withResolvers<void>();
+    await using server = startServer(url, stop, requested);
+    try {
+      if (await server.ready && !stop.aborted) ({ code, result } = await runClient(url, stop, resolve));
+    } finally {
+      resolve();
+    }
   }
   stop.throwIfAborted();
   // Not before the server has ended: what it prints comes through a pipe of its own, and may come later.
