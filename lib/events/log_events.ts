@@ -1,5 +1,6 @@
 import { printable, printableError } from "../contract/printable.ts";
 import type { ClientEvent } from "./client_event.ts";
+import { FLOOD, FloodWatch } from "./flood_watch.ts";
 import { jsonLine, textLine } from "./log_line.ts";
 import { levelOf, type LogLevel, type LogRecord, recordOf, type RpcEvent } from "./log_record.ts";
 import { type Allowance, LogThrottle } from "./log_throttle.ts";
@@ -70,7 +71,8 @@ function kindOf(event: RpcEvent): string {
  * A listener that writes a line for each event: pass it as `onEvent` to `RpcClient.connect` and `RpcServer.connect`.
  *
  * The texts of peers are escaped and bounded, and no line holds a password. Of lines that are alike, 5 are written in
- * 10 s, and then how many were left out; of retries for the same reason, one in a minute. With the level `debug`, a line
+ * 10 s, and then how many were left out; of retries for the same reason, one in a minute. A thousand late replies in
+ * 10 s are a warning. With the level `debug`, a line
  * is written for every call and request.
  *
  * Both sides write the same `message_id` for one call.
@@ -103,14 +105,20 @@ export function logEvents(options: LogOptions = {}): (event: ClientEvent | Serve
     };
     write(toLine({ level, event, message: `Left out ${left_out} more like this: ${event}`, fields }, new Date()));
   });
+  const lateReplies = new FloodWatch();
   let lost: unknown;
   return (event) => {
+    if (event.type === "late_reply" && lateReplies.count() && lowest <= ORDER.indexOf("warn")) {
+      const message = `${FLOOD} replies came within 10 s that no call waits for`;
+      write(toLine({ level: "warn", event: event.type, message, fields: {} }, new Date()));
+    }
     if (ORDER.indexOf(levelOf(event)) < lowest) return;
     // The first attempt after a loss has the loss's reason.
     if (event.type === "retrying" && event.error === lost) return;
     if (event.type === "disconnected") lost = event.error;
     const record = recordOf(event);
-    const each = level === "debug" && (record.level === "debug" || event.type === "called" || event.type === "handled");
+    const ofCall = event.type === "called" || event.type === "handled";
+    const each = level === "debug" && (ofCall || (record.level === "debug" && event.type !== "late_reply"));
     const allowance = event.type === "retrying" ? RETRYING : {};
     if (each || throttle.admits(kindOf(event), record, allowance)) write(toLine(record, new Date()));
   };

@@ -314,6 +314,27 @@ Deno.test("logEvents() with the level debug leaves out no call and no request, b
   assertEquals(lines({}, ...events.flat()).length, 15);
 });
 
+Deno.test("logEvents() writes one line about a flood of late replies, whatever the level", () => {
+  using clock = new FakeClock();
+  const late = Array.from({ length: 100_000 }, () => EVENTS.late_reply[0]);
+  const flood = "WARN  1000 replies came within 10 s that no call waits for";
+  for (const level of ["info", "warn"] as const) {
+    const [line = "", ...more] = lines({ level }, ...late);
+    assertEquals([line.slice(25), more], [flood, []]);
+  }
+  assertEquals(lines({ level: "error" }, ...late), []);
+  assertEquals(lines({ level: "debug" }, ...late).length, 6);
+  const written: string[] = [];
+  const log = logEvents({ write: (line) => written.push(line) });
+  for (let n = 0; n < 1_998; n++) {
+    if (n === 999) clock.advance(10_000);
+    log(EVENTS.late_reply[0]);
+  }
+  assertEquals(written, []);
+  log(EVENTS.late_reply[0]);
+  assertEquals(written.length, 1);
+});
+
 Deno.test("logEvents() counts a thousand kinds of lines, and forgets the oldest beyond that", () => {
   using _clock = new FakeClock();
   const written: string[] = [];
