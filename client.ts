@@ -17,6 +17,7 @@ import { inOrder, until } from "./lib/cli/in_order.ts";
 import { readLines } from "./lib/cli/lines.ts";
 import { Output } from "./lib/cli/output.ts";
 import { Progress } from "./lib/cli/progress.ts";
+import { printError, printWarnings } from "./lib/cli/standard_error.ts";
 import { plural } from "./lib/cli/units.ts";
 import { fibonacci, MAX_N } from "./lib/tutorial/fib.ts";
 import { procedure, RpcClient, RpcError } from "./lib/rpc.ts";
@@ -118,7 +119,7 @@ async function main(): Promise<number> {
   for (const name of SIGNALS) Deno.addSignalListener(name, interrupt);
   try {
     const interceptors = [telemetry.client()];
-    const connecting = RpcClient.connect(url, { ...flags, signal: stop.signal, interceptors });
+    const connecting = RpcClient.connect(url, { onEvent: printWarnings, ...flags, signal: stop.signal, interceptors });
     const connected = await connecting.catch((error: unknown) => reportNoBroker(error, url, json));
     if (typeof connected === "number") return stop.signal.aborted ? EXIT.interrupted : connected;
     await using client = connected;
@@ -174,8 +175,7 @@ async function callAll(
     else if (stop.signal.aborted && isCanceled(settled.reason)) underWay++;
     else if (!(settled.reason instanceof RpcError)) throw settled.reason;
     else {
-      progress?.clear();
-      console.error(failureText(`fib(${n})`, settled.reason, server));
+      printError(failureText(`fib(${n})`, settled.reason, server));
     }
   }
   await output.flush();

@@ -8,8 +8,9 @@ import type { Command } from "./command.ts";
 import { type Args, asUsage, EXIT, parseDuration, parseWhole, UsageError } from "./command_line.ts";
 import { inOrder, paced, until } from "./in_order.ts";
 import { readLines } from "./lines.ts";
-import { Output } from "./output.ts";
+import { concat, Output } from "./output.ts";
 import { Progress } from "./progress.ts";
+import { printError } from "./standard_error.ts";
 import { bodyAsJson, bodyForTerminal, isJson } from "./reply_text.ts";
 
 const DEFAULT_CONCURRENCY = 10;
@@ -132,21 +133,24 @@ async function* bodies({ body, count }: Settings, stop: AbortSignal): AsyncGener
   if (body === "lines") {
     yield* readLines(Deno.stdin.readable, MAX_BODY_BYTES, stop);
   } else if (body === "whole") {
-    yield await readWhole();
+    yield await readWhole(stop);
   } else {
     for (let n = 0; n < count; n++) yield body;
   }
 }
 
-async function readWhole(): Promise<Uint8Array> {
+async function readWhole(signal: AbortSignal): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let size = 0;
-  for await (const part of Deno.stdin.readable) {
-    parts.push(part);
-    size += part.length;
+  const reader = Deno.stdin.readable.getReader();
+  const cancel = (): void => void reader.cancel().catch(() => {});
+  signal.addEventListener("abort", cancel);
+  for (let read = await reader.read(); !read.done; read = await reader.read()) {
+    parts.push(read.value);
+    size += read.value.length;
     if (size > MAX_BODY_BYTES) throw new UsageError(`Standard input has more than ${MAX_BODY_BYTES} bytes`);
   }
-  return new Uint8Array(await new Blob(parts as BlobPart[]).arrayBuffer());
+  return concat(parts, size);
 }
 
 async function callAll(client: RpcClient, settings: Settings, stop: AbortSignal): Promise<number> {
@@ -177,8 +181,7 @@ async function callAll(client: RpcClient, settings: Settings, stop: AbortSignal)
       if ("reply" in answer) continue;
       last = answer.error;
       if (format === "json") continue;
-      progress?.clear();
-      console.error(`${one ? "" : `Call ${number}: `}${describeFailure(answer.error)}`);
+      printError(`${one ? "" : `Call ${number}: `}${describeFailure(answer.error)}`);
     }
     await output.flush();
   }
@@ -189,7 +192,7 @@ async function callAll(client: RpcClient, settings: Settings, stop: AbortSignal)
   return summary.failures.length === 1 ? exitCodeOf(last) : EXIT.failed;
 }
 
-/** Makes one call; while none has been answered, it asks first whether there is a server. */
+/** Makes one call; until one has been answered, it asks first whether there is a server. */
 function caller(client: RpcClient, settings: Settings, signal: AbortSignal): (body: Uint8Array) => Promise<Answer> {
   const { procedure, timeout, headers, wait, format } = settings;
   let served = false;
@@ -202,7 +205,8 @@ function caller(client: RpcClient, settings: Settings, signal: AbortSignal): (bo
       return { reply, ms: performance.now() - startedAt };
     } catch (error) {
       if (!(error instanceof RpcError)) throw error;
-      served = error.outcome === "executed";
+      // Never reset: while the connection is lost, calls wait for it.
+      if (error.outcome === "executed") served = true;
       return { error, ms: performance.now() - startedAt };
     }
   };

@@ -2,6 +2,7 @@ import { printable } from "../contract/printable.ts";
 import { RpcClient, RpcError } from "../rpc.ts";
 import { errorJson, OUTCOMES } from "./call_report.ts";
 import { type Args, brokerUrl, EXIT, URL_FLAGS, URL_HELP } from "./command_line.ts";
+import { printWarnings } from "./standard_error.ts";
 import { CONNECT_FLAGS, CONNECT_HELP, connectFlags } from "./connect_flags.ts";
 
 /** The flags of every command. */
@@ -32,7 +33,7 @@ export async function withClient(
   const flags = connectFlags(args);
   let client: RpcClient;
   try {
-    client = await RpcClient.connect(url, { drainTimeout: 1_000, ...flags, signal: stop });
+    client = await RpcClient.connect(url, { drainTimeout: 1_000, onEvent: printWarnings, ...flags, signal: stop });
   } catch (error) {
     if (!(error instanceof RpcError)) throw error;
     if (stop.aborted) return EXIT.interrupted;

@@ -1,5 +1,6 @@
 import { checkConnectOptions, type ConnectOptions } from "../connection/connect_options.ts";
 import { logEvents, type LogLevel, type LogOptions } from "../rpc.ts";
+import { printError } from "./standard_error.ts";
 import { type Args, asUsage, parseDuration, UsageError } from "./command_line.ts";
 
 /** The flags of a connection that a script has beside `--url`; each takes a value. */
@@ -41,6 +42,6 @@ export function connectFlags({ values }: Args): ConnectFlags {
   return {
     ...(name === undefined ? {} : { name }),
     ...(waitForBroker === undefined ? {} : { waitForBroker }),
-    ...(log === undefined ? {} : { onEvent: logEvents(log) }),
+    ...(log === undefined ? {} : { onEvent: logEvents({ ...log, write: printError }) }),
   };
 }

@@ -1,4 +1,5 @@
 import process from "node:process";
+import { setDrawing } from "./standard_error.ts";
 import { truncate, widthOf } from "./table.ts";
 import { formatCount, formatDuration, formatRate } from "./units.ts";
 
@@ -67,6 +68,7 @@ export class Progress implements Disposable {
   private constructor(draw: Draw, total: number | undefined) {
     this.#draw = draw;
     this.#total = total;
+    setDrawing(draw);
     this.#timer = setInterval(() => this.#redraw(), REDRAW_MS);
   }
 
@@ -94,14 +96,10 @@ export class Progress implements Disposable {
     this.#total = total;
   }
 
-  /** Removes the bar, so that something else can be printed; it is drawn again later. */
-  clear(): void {
-    this.#draw.clear();
-  }
-
   /** Removes the bar. */
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
+    setDrawing(undefined);
     this.#draw.clear();
   }
 

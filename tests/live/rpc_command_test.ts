@@ -21,6 +21,8 @@ import { aborted, sleep } from "../support/handlers.ts";
 import { live, waitFor, withChannel } from "../support/live.ts";
 import { connectClient, startServer, texts } from "../support/pair.ts";
 import { peakMemory } from "../support/memory.ts";
+import { portOf, relay, through } from "../support/relay.ts";
+import { linesOnScreen, startOnTerminal } from "../support/terminal.ts";
 import { denoArgs, type Ended, type Script, start } from "../support/script.ts";
 
 /** Starts `rpc`, with this standard input if there is one. */
@@ -204,6 +206,20 @@ live("Help is there for every command", { run: true }, async ({ url }) => {
   }
 });
 
+live("After a lost connection a run goes on, and only what was under way has failed", { run: true }, async (use) => {
+  const { url, queue } = use;
+  await using _server = await startServer(url, texts(queue), (text) => text, { prefetch: 20 });
+  await using link = relay(portOf(url));
+  await using script = rpc(through(url, link.port), ["call", queue, "x", "--count", "400", "--rate", "200"]);
+  await waitFor("it is running", () => script.stdout.length > 100, 20_000);
+  link.cut();
+  const { code, stdout, stderr } = await script.ended();
+  const failed = stderr.split("\n").filter((line) => line.startsWith("Call ")).length;
+  assert(failed <= 10, `${failed} failed`);
+  assertEquals([code, stdout.length / 2], [failed === 0 ? 0 : 1, 400 - failed]);
+  assertMatch(stderr, / WARN {2}(?:Lost the connection|Reconnected after)/);
+});
+
 live("Ctrl-C ends a run of calls, says what was done, and cancels what is under way", { run: true }, async (use) => {
   const { url, queue } = use;
   const stopped: string[] = [];
@@ -371,4 +387,33 @@ live("rpc top ends after --count frames, and goes on after an error", { run: tru
   assertEquals([code, stdout.trim().split("\n").length], [0, 3]);
   const [first, second] = stdout.trim().split("\n").map((line) => JSON.parse(line));
   assertEquals([first.servers[0].name, first.servers[0].rate, second.servers[0].rate], ["one", undefined, 0]);
+});
+
+live("A bar is shown where standard error alone is a terminal, and is gone in the end", { run: true }, async (use) => {
+  const { url, queue } = use;
+  await using _server = await startServer(url, texts(queue), (text) => text, { prefetch: 20 });
+  const command = denoArgs("lib/cli.ts", "call", queue, "x", "--count", "200", "--rate", "100", "--url", url);
+  const line = command.map((part) => `'${part}'`).join(" ");
+  await using script = startOnTerminal(`${line} >/dev/null`);
+  await script.printed("█");
+  const { stdout } = await script.ended();
+  assertMatch(stdout, /[█░]+ \d+% {2}\d+\/200 {2}[\d.]+\/s {2}ETA /);
+  const lines = await linesOnScreen(stdout);
+  assertEquals(lines.length, 1);
+  assertMatch(lines[0] ?? "", /^200 calls in .*: 200 ok; /);
+  await using shown = startOnTerminal(line.replace("'200'", "'3'"));
+  const { stdout: both } = await shown.ended();
+  assertEquals((await linesOnScreen(both)).slice(0, 3), ["x", "x", "x"]);
+  assert(!/[█░]/.test(both));
+});
+
+live("On a terminal, rpc top draws over its last frame", { run: true }, async ({ url, queue }) => {
+  await using _server = await startServer(url, texts(queue), (text) => text, { name: "one" });
+  const args = ["top", queue, "--count", "3", "--interval", "100ms", "--url", url];
+  await using script = startOnTerminal(denoArgs("lib/cli.ts", ...args).map((part) => `'${part}'`).join(" "));
+  const { code, stdout } = await script.ended();
+  assertEquals(code, 0);
+  const lines = await linesOnScreen(stdout);
+  assertEquals(lines.filter((line) => line.startsWith("SERVER")).length, 1);
+  assertEquals([lines.length, lines.at(-1)?.startsWith("one ")], [5, true]);
 });
