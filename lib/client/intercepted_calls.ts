@@ -38,12 +38,25 @@ export class InterceptedCalls {
   readonly #host: InterceptedCallsHost;
   readonly #deadlines = new DeadlineTimers<Intercepted>((call) => this.#expired(call));
   readonly #signals = new AbortListeners<Intercepted>((call) => this.#aborted(call));
+  readonly #open = new Set<Intercepted>();
+  readonly #waiting: (() => void)[] = [];
 
   constructor(host: InterceptedCallsHost) {
     this.#host = host;
   }
 
-  /** Makes a call through its interceptors; rejects with an {@linkcode RpcError} only. */
+  /** How many calls have not ended, and have no attempt in flight: those count where they are pending. */
+  get size(): number {
+    let size = 0;
+    for (const { attempts } of this.#open) if (attempts.inFlight === 0) size++;
+    return size;
+  }
+
+  /**
+   * Makes a call through its interceptors; rejects with an {@linkcode RpcError} only.
+   *
+   * @throws {RpcError} `canceled` if its signal is already aborted.
+   */
   run(
     interceptors: readonly Interceptor[],
     procedure: AnyProcedure,
@@ -67,7 +80,9 @@ export class InterceptedCalls {
       stop: guard.reject,
       graceTimer: undefined,
     };
-    if (timeout > 0) this.#deadlines.add(intercepted, timeout);
+    if (signal?.aborted) throw canceled(intercepted);
+    this.#open.add(intercepted);
+    this.#deadlines.add(intercepted, timeout);
     this.#signals.add(intercepted);
     const call: InterceptedCall = {
       side: "client",
@@ -105,8 +120,16 @@ export class InterceptedCalls {
     });
   }
 
-  /** Clears all timers. */
+  /** Resolves when all calls have ended. */
+  async idle(): Promise<void> {
+    if (this.#open.size > 0) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Ends the calls that are left, whatever their interceptors wait for. */
   close(): void {
+    for (const { queue, attempts: { outcome }, stop } of this.#open) {
+      stop(new RpcError("canceled", `The call of "${queue}" did not end before the client was closed`, { outcome }));
+    }
     this.#deadlines.clear();
   }
 
@@ -119,7 +142,7 @@ export class InterceptedCalls {
   ): Promise<unknown> {
     const list = checkHeaders(headers, "call");
     const timeout = Math.ceil(deadline - performance.now());
-    if (timeout <= 0 && options.timeout > 0) {
+    if (timeout <= 0) {
       const text = `Cannot call "${procedure.queue}": the deadline passed before its interceptors continued`;
       throw new RpcError("deadline_exceeded", text, { outcome: "not_executed" });
     }
@@ -135,22 +158,16 @@ export class InterceptedCalls {
   }
 
   #aborted(call: Intercepted): void {
-    this.#stop(call, () => {
-      const { queue, signal, attempts: { outcome } } = call;
-      return new RpcError("canceled", `The call of "${queue}" was canceled by its signal`, {
-        outcome,
-        cause: signal?.reason,
-      });
-    });
+    this.#stop(call, () => canceled(call));
   }
 
   /** An attempt in flight ends by itself, with an error that says more. */
   #stop(call: Intercepted, makeError: () => RpcError): void {
     const { attempts, stop } = call;
     if (attempts.inFlight === 0) return stop(makeError());
+    // Once: an interceptor that goes on to call `next` would put off the end again and again.
     attempts.onIdle = () => {
-      clearTimeout(call.graceTimer);
-      call.graceTimer = setTimeout(() => stop(makeError()), GRACE_MS);
+      call.graceTimer ??= setTimeout(() => stop(makeError()), GRACE_MS);
     };
   }
 
@@ -159,7 +176,17 @@ export class InterceptedCalls {
     clearTimeout(call.graceTimer);
     this.#deadlines.delete(call, call.timeout);
     this.#signals.delete(call);
+    this.#open.delete(call);
+    if (this.#open.size > 0) return;
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
+}
+
+function canceled({ queue, signal, attempts: { outcome } }: Intercepted): RpcError {
+  return new RpcError("canceled", `The call of "${queue}" was canceled by its signal`, {
+    outcome,
+    cause: signal?.reason,
+  });
 }
 
 /** Runs the interceptors; what they throw before their first wait rejects the promise too. */

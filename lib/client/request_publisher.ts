@@ -153,7 +153,9 @@ export class RequestPublisher {
       else if (fate === "nacked") this.#listener.refused(call);
     } catch (error) {
       const why = error instanceof RpcError ? error : toRpcError(error, "publish a request");
-      if (why.code === "unavailable") this.#listener.requestsLost([call], why);
+      if (why.code === "unavailable" && call.inFlight) this.#listener.requestsLost([call], why);
+      // It was not written: the next channel sends it.
+      else if (why.code === "unavailable") { if (!call.over && !call.answered) this.send(call); }
       else this.#listener.rejected(call, why);
     }
   }

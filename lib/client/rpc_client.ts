@@ -1,7 +1,7 @@
 import type { ConnectOptions } from "../connection/connect_options.ts";
 import { Connection } from "../connection/connection.ts";
 import { checkListener, EventListeners } from "../events/event_listener.ts";
-import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
+import { MAX_TIMEOUT_MS, settlesWithin } from "../contract/deadline.ts";
 import { markAsCallError, RpcError } from "../contract/errors.ts";
 import { anyEnabled, checkInterceptors, type Interceptor } from "../contract/interceptor.ts";
 import type { AnyProcedure, ErrorMap, Procedure } from "../contract/procedure.ts";
@@ -99,6 +99,8 @@ export class RpcClient implements AsyncDisposable {
   readonly #clock = new StateClock();
   #closing: Promise<void> | undefined;
   #closed = false;
+  /** Whether calls in progress may make no further attempts. */
+  #drained = false;
 
   private constructor(connection: Connection, options: RpcClientOptions, listeners: EventListeners<ClientEvent>) {
     this.#connection = connection;
@@ -172,7 +174,7 @@ export class RpcClient implements AsyncDisposable {
 
   /** How many calls have not ended. */
   get pending(): number {
-    return this.#runner.size;
+    return this.#runner.size + this.#intercepted.size;
   }
 
   /**
@@ -196,6 +198,8 @@ export class RpcClient implements AsyncDisposable {
     const { interceptors = [] } = this.#options;
     try {
       const ready = checkCallOptions(options, this.#options.timeout ?? 30_000);
+      if (this.#closing !== undefined) throw closedError(called.queue);
+      if (ready.timeout <= 0) throw parentExpired(called.queue);
       const reply = anyEnabled(interceptors)
         ? this.#intercepted.run(interceptors, called, request, ready)
         : this.#call(called, request, ready);
@@ -278,11 +282,7 @@ export class RpcClient implements AsyncDisposable {
   }
 
   #call(procedure: AnyProcedure, request: unknown, options: ReadyCallOptions): Promise<unknown> {
-    const { queue } = procedure;
-    if (this.#closing !== undefined) {
-      throw new RpcError("unavailable", `Cannot call "${queue}": the client is closed`, { outcome: "not_executed" });
-    }
-    if (options.timeout <= 0) throw parentExpired(queue);
+    if (this.#drained) throw closedError(procedure.queue);
     if (options.priority !== undefined) this.#ignored.sent(procedure);
     return this.#runner.run(procedure, encodeRequest(procedure, request), options);
   }
@@ -334,10 +334,19 @@ export class RpcClient implements AsyncDisposable {
   }
 
   async #close(): Promise<void> {
-    await this.#runner.close(this.#options.drainTimeout ?? 30_000);
+    const { drainTimeout = 30_000 } = this.#options;
+    const giveUpAt = performance.now() + drainTimeout;
+    // Until they have ended, their interceptors may make further attempts.
+    await settlesWithin(this.#intercepted.idle(), drainTimeout);
+    this.#drained = true;
     this.#intercepted.close();
+    await this.#runner.close(Math.max(0, giveUpAt - performance.now()));
     await this.#connection.close();
     this.#closed = true;
     void this.status;
   }
+}
+
+function closedError(queue: string): RpcError {
+  return new RpcError("unavailable", `Cannot call "${queue}": the client is closed`, { outcome: "not_executed" });
 }

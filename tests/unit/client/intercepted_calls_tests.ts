@@ -209,17 +209,6 @@ Deno.test("InterceptedCalls waits for nothing more when an interceptor has answe
   assertEquals(site.clock.refs, 0);
 });
 
-Deno.test("InterceptedCalls leaves it to its client to refuse a call whose parent's deadline has passed", async () => {
-  using site = new Site();
-  for (const left of [0, -10]) {
-    const parent = { signal: new AbortController().signal, deadline: new Date(Date.now() + left), propagated: {} };
-    const called = site.run(pass, { parent });
-    assertEquals([(site.attempts.at(-1)?.options.timeout ?? 1) <= 0, site.clock.timers], [true, 0]);
-    site.settle.at(-1)?.resolve("reply");
-    await called;
-  }
-});
-
 Deno.test("InterceptedCalls.close() clears all timers", async () => {
   using site = new Site();
   const called = site.run(pass);
@@ -250,4 +239,79 @@ Deno.test("InterceptedCalls rejects with a stack that shows who awaits the call"
     throw new RpcError("aborted", "no");
   })());
   assertStringIncludes((await calling).stack ?? "", "at async caller");
+});
+
+Deno.test("InterceptedCalls ends what is left when it is closed, whatever an interceptor waits for", async () => {
+  using site = new Site();
+  const left = site.run(stuck);
+  const idle = site.calls.idle();
+  assertEquals(site.calls.size, 1);
+  site.calls.close();
+  const { code, outcome } = await errorOf(left);
+  assertEquals([code, outcome, site.calls.size], ["canceled", "not_executed", 0]);
+  await idle;
+});
+
+Deno.test("InterceptedCalls waits for a call between two attempts, which may make the second", async () => {
+  using site = new Site();
+  const goOn = Promise.withResolvers<void>();
+  const again: Interceptor = (next) => async (call) => {
+    await next(call).catch(() => {});
+    await goOn.promise;
+    return await next(call);
+  };
+  const called = site.run(again);
+  await turns();
+  assertEquals(site.calls.size, 0, "an attempt is in flight, and counts where it is pending");
+  site.settle[0]?.reject(new RpcError("unavailable", "lost"));
+  await turns();
+  assertEquals(site.calls.size, 1);
+  let idle = false;
+  const ended = site.calls.idle().then(() => idle = true);
+  await turns();
+  assertEquals(idle, false);
+  goOn.resolve();
+  await turns();
+  site.settle[1]?.resolve("done");
+  assertEquals(await called, "done");
+  await ended;
+});
+
+Deno.test("InterceptedCalls ends a call at its deadline although an interceptor tries again and again", async () => {
+  using site = new Site();
+  const restless: Interceptor = (next) => async (call) => {
+    for (;;) {
+      try {
+        return await next(call);
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    }
+  };
+  const called = site.run(restless, { timeout: 300 });
+  let ended = false;
+  called.catch(() => ended = true);
+  await turns();
+  site.clock.advance(300);
+  site.settle[0]?.reject(new RpcError("deadline_exceeded", "too late"));
+  for (let step = 0; step < 6; step++) {
+    await turns();
+    site.clock.advance(25);
+  }
+  await turns();
+  assertEquals(ended, true);
+  assertEquals((await errorOf(called)).code, "deadline_exceeded");
+});
+
+Deno.test("InterceptedCalls makes no call whose signal is aborted", async () => {
+  using site = new Site();
+  const called = await errorOf(
+    Promise.resolve().then(() => site.run(stuck, { signal: AbortSignal.abort("why not") })),
+  );
+  assertEquals([called.code, called.outcome, called.cause, site.attempts.length], [
+    "canceled",
+    "not_executed",
+    "why not",
+    0,
+  ]);
 });
