@@ -82,6 +82,8 @@ export class RequestRunner {
   async #answer(call: InterceptedCall): Promise<unknown> {
     const { running, context } = (call as Partial<RunningCall>)[RUNNING] ?? {};
     if (running === undefined) throw new TypeError("An interceptor must pass on the call that it was given, or a copy");
+    // An interceptor may have refused it meanwhile, and its caller may have been told that it was not executed.
+    if (running.finished) throw new RpcError("aborted", "The request was answered before the handler started");
     const { whyAborted } = running;
     // The interceptors may have taken longer than the caller waits.
     if (whyAborted !== undefined || running.endsAt <= performance.now()) {
