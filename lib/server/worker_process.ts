@@ -50,6 +50,12 @@ export class WorkerProcess {
       if (message instanceof Uint8Array) this.#received(v8.deserialize(message));
     });
     this.#child.on("error", (error) => {
+      if (this.#started) {
+        // It has most likely died: a message cannot be sent to it (EPIPE), and "exit" comes later.
+        this.#child.kill("SIGKILL");
+        this.#end(new WorkerEndedError(`The worker process cannot be reached: ${error.message}`));
+        return;
+      }
       this.kill();
       this.#end(notPermitted(error));
     });
