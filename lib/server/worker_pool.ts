@@ -176,7 +176,11 @@ export class WorkerPool implements AsyncDisposable {
   async #next(signal: AbortSignal): Promise<WorkerProcess> {
     const { promise, resolve, reject } = Promise.withResolvers<WorkerProcess>();
     const waiting: Waiting = { start: resolve, fail: reject };
-    const abort = (): void => reject(signal.reason);
+    const abort = (): void => {
+      // At once: a process that becomes free before the next microtask is for a request that still waits.
+      this.#waiting.delete(waiting);
+      reject(signal.reason);
+    };
     this.#waiting.add(waiting);
     signal.addEventListener("abort", abort, { once: true });
     try {

@@ -5,13 +5,26 @@
  */
 
 import { assert, assertEquals, assertLess, assertMatch, assertNotEquals, assertRejects } from "@std/assert";
-import { RpcClient, RpcError, RpcServer, type ServeOptions, type ServerEvent, WorkerPool } from "../../lib/rpc.ts";
+import {
+  type RequestContext,
+  RpcClient,
+  RpcError,
+  RpcServer,
+  type ServeOptions,
+  type ServerEvent,
+  WorkerPool,
+} from "../../lib/rpc.ts";
+import { settlesWithin } from "../../lib/contract/deadline.ts";
+import { HandlerContext } from "../../lib/server/handler_context.ts";
+import type { RunningRequest } from "../../lib/server/running_request.ts";
+import { delivery } from "../support/delivery.ts";
 import { SOON } from "../support/lab.ts";
 import { HEAVY, heavy } from "../support/heavy.ts";
 import { live, waitFor } from "../support/live.ts";
 import { failure, texts } from "../support/pair.ts";
 import { sleep } from "../support/handlers.ts";
 import { portOf, relay, through } from "../support/relay.ts";
+import { runningRequest } from "../support/running_request.ts";
 
 /** A server whose handlers run in workers, with a client. */
 async function start(url: string, queue: string, options: ServeOptions = {}) {
@@ -193,6 +206,45 @@ live("A handler in the server may give some of its requests to workers", run, as
   const [a, b, c] = await Promise.all([api.compute(200), api.compute(200), api.compute(1)]);
   assertEquals([a, c], [b, Deno.pid]);
   assertNotEquals(a, c);
+});
+
+/** A request for a pool that no server has. */
+function requestOf(method: string): { readonly running: RunningRequest; readonly context: RequestContext } {
+  const running = runningRequest(delivery({ properties: { replyTo: "replies" } }));
+  running.method = method;
+  return { running, context: new HandlerContext(running) as RequestContext };
+}
+
+live(
+  "A worker that has died before its request is sent leaves it unknown whether it ran, and is replaced",
+  run,
+  async () => {
+    const lost: Error[] = [];
+    await using pool = await WorkerPool.start(HEAVY, { workers: 1, onLost: (reason) => lost.push(reason) });
+    const pid = await pool.run<number>(1, requestOf("compute").context);
+    Deno.kill(pid, "SIGKILL");
+    // The loop is busy until the process is gone, so that its exit is not noticed before the request is sent.
+    const end = performance.now() + 200;
+    while (performance.now() < end);
+    const error = await assertRejects(() => pool.run(1, requestOf("compute").context), Error);
+    assertEquals([error.name, lost.length], ["WorkerEndedError", 1]);
+    assertNotEquals(await pool.run<number>(1, requestOf("compute").context), pid);
+  },
+);
+
+live("A worker that becomes free when a waiting request is aborted is not lost", run, async () => {
+  await using pool = await WorkerPool.start(HEAVY, { workers: 1 });
+  const first = requestOf("compute");
+  const waiting = requestOf("compute");
+  // Called when the first one ends: the abort comes in the microtask before the one in which the worker is free.
+  first.context.signal.removeEventListener = () =>
+    queueMicrotask(() => waiting.running.abort(new RpcError("canceled", "Not needed any more")));
+  const running = pool.run<number>(50, first.context);
+  await assertRejects(() => pool.run(1, waiting.context), RpcError, "Not needed");
+  const pid = await running;
+  const next = pool.run<number>(1, requestOf("compute").context);
+  assert(await settlesWithin(next, 5_000), "no worker is free");
+  assertEquals(await next, pid);
 });
 
 live("A worker whose request is delivered too often is stopped, and the request is answered", run, async (use) => {
