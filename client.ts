@@ -187,5 +187,5 @@ async function callAll(
 }
 
 await runScript(HELP, main, args, Deno.args.includes("--json"));
-// A read of a terminal would keep the process alive.
-if (Deno.args.includes("-") && Deno.stdin.isTerminal()) Deno.exit();
+// A read of a terminal or a pipe would keep the process alive.
+if (Deno.args.includes("-")) Deno.exit();

@@ -60,7 +60,9 @@ export function describeFailure({ code, message, outcome }: RpcError): string {
 }
 
 /** The exit code of a command that failed with this error. */
-export function exitCodeOf({ code, outcome }: RpcError): number {
+export function exitCodeOf({ code, outcome, cause }: RpcError): number {
   if (code === "deadline_exceeded") return EXIT.timeout;
-  return code === "unavailable" && outcome === "not_executed" ? EXIT.noServer : EXIT.failed;
+  if (code !== "unavailable" || outcome !== "not_executed") return EXIT.failed;
+  // The broker tells that there is no server; where the connection to it was lost, that is the cause.
+  return cause instanceof RpcError ? EXIT.noBroker : EXIT.noServer;
 }

@@ -5,6 +5,7 @@ import { defaultUrl, parseHosts } from "../connection/broker_url.ts";
 import { MAX_TIMEOUT_MS } from "../contract/deadline.ts";
 import { printable } from "../contract/printable.ts";
 import { errorJson } from "./call_report.ts";
+import { OutputError } from "./output.ts";
 
 /** Exit codes; only `rpc` tells `noServer` and `timeout` from `failed`. */
 export const EXIT = {
@@ -46,6 +47,13 @@ export interface FlagOptions {
 /** Marks an operand that looks like a flag to parse-args: a negative number. */
 const NEGATIVE = "\0";
 
+/** A short flag and the value attached to it: parse-args would read -Ha:1 as several flags, and -Ha=1:2 as another value. */
+function separate(argument: string, short: Readonly<Record<string, string>>): string[] {
+  const flag = /^-[^-]./.test(argument) ? argument.slice(1, 2) : "";
+  if (!Object.hasOwn(short, flag)) return [argument];
+  return [`--${short[flag]}=${argument.slice(argument[2] === "=" ? 3 : 2)}`];
+}
+
 /**
  * Parses a command line; `--help` and `--version` are always known.
  *
@@ -61,9 +69,14 @@ export function parseCommandLine(
   { lists = [], short = {} }: FlagOptions = {},
 ): Args {
   const known = [...switched, "help", "version"];
-  const overloaded = argv.find((argument) => known.some((flag) => argument.startsWith(`--${flag}=`)));
+  const end = argv.indexOf("--");
+  const flags = end === -1 ? argv : argv.slice(0, end);
+  const overloaded = flags.find((argument) => known.some((flag) => argument.startsWith(`--${flag}=`)));
   if (overloaded !== undefined) throw new UsageError(`Unexpected value in "${overloaded}": this flag takes none`);
-  const marked = argv.map((argument) => /^-\.?\d/.test(argument) ? NEGATIVE + argument : argument);
+  const separated = flags.flatMap((argument) => separate(argument, short));
+  const marked = [...separated, ...argv.slice(flags.length)].map((argument) => {
+    return /^-\.?\d/.test(argument) ? NEGATIVE + argument : argument;
+  });
   const parsed: Record<string, unknown> = parseArgs(marked, {
     string: ["_", ...valued, ...lists],
     boolean: known,
@@ -160,7 +173,10 @@ export function brokerUrl({ values }: Args): string {
     asUsage(() => parseHosts(url));
     return url;
   }
-  const found = /^[\w.-]+(:\d+)?$/.test(url)
+  // What a file or a variable holds may be the password alone, so only the scheme and host of a URL are shown.
+  const found = flag === undefined && !url.includes("://")
+    ? "it does not begin with amqp:// or amqps://"
+    : /^[\w.-]+(:\d+)?$/.test(url)
     ? `did you mean amqp://${url}?`
     : protocol === ""
     ? "its value is not a URL"
@@ -236,6 +252,11 @@ export async function runScript(
     else if (switches.has("version")) console.log(versions());
     else Deno.exitCode = await main();
   } catch (error) {
+    if (error instanceof OutputError) {
+      console.error(error.message);
+      Deno.exitCode = EXIT.failed;
+      return;
+    }
     if (!(error instanceof UsageError)) throw error;
     if (json) console.log(errorJson({ code: "invalid_argument", outcome: "not_executed", message: error.message }));
     else console.error(`${error.message}\nTry --help`);

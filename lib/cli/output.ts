@@ -6,6 +6,15 @@ export interface Sink {
   write(bytes: Uint8Array): Promise<number>;
 }
 
+/** The output cannot be written, as on a full disk. */
+export class OutputError extends Error {
+  override name = "OutputError";
+
+  constructor(cause: unknown) {
+    super(`Cannot write the output: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+}
+
 /**
  * Standard output without blocking: a reader that stops for a while (`| less`) must not stop the heartbeats. What is
  * written in one turn goes out in one write.
@@ -17,12 +26,13 @@ export class Output {
   #waiting: Uint8Array[] = [];
   #size = 0;
   #writing: Promise<void> | undefined;
+  #failure: OutputError | undefined;
 
   constructor(sink: Sink = Deno.stdout) {
     this.#sink = sink;
   }
 
-  /** Aborted when the reader has gone, as with `| head`. */
+  /** Aborted when the reader has gone, as with `| head`, or when a write has failed. */
   get broken(): AbortSignal {
     return this.#broken.signal;
   }
@@ -41,9 +51,14 @@ export class Output {
     if (this.#size > HIGH_WATER) await this.#writing;
   }
 
-  /** Waits until all is written. */
+  /**
+   * Waits until all is written.
+   *
+   * @throws {OutputError} If a write has failed, unless the reader has gone.
+   */
   async flush(): Promise<void> {
     await this.#writing;
+    if (this.#failure !== undefined) throw this.#failure;
   }
 
   async #writeAll(): Promise<void> {
@@ -59,8 +74,9 @@ export class Output {
     } catch (error) {
       this.#waiting = [];
       this.#size = 0;
-      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-      this.#broken.abort(new Error("The reader of the output has gone"));
+      // Whoever writes a line does not wait for it, so nobody would catch what is thrown here.
+      if (!(error instanceof Deno.errors.BrokenPipe)) this.#failure = new OutputError(error);
+      this.#broken.abort(this.#failure ?? new Error("The reader of the output has gone"));
     }
   }
 }

@@ -43,7 +43,8 @@ export class TopFigures {
   /** The rows for the answers to one question: the slow ones first. */
   update(info: QueueInfo): TopRow[] {
     const rows = info.servers.map((server) => this.#row(server));
-    const marked = rows.map((row) => ({ ...row, slow: isSlow(row, rows.filter((other) => other !== row)) }));
+    const means = rows.flatMap(({ mean }) => mean ?? []).sort((a, b) => a - b);
+    const marked = rows.map((row) => ({ ...row, slow: isSlow(row, means) }));
     const answered = new Set(info.servers.map(({ id }) => id));
     const silent = silentConsumers(info);
     // A server that blocks its process does not answer; which one it is, only those before it can tell.
@@ -92,12 +93,20 @@ function silentRow({ id, name, version }: ServerInfo): TopRow {
   return { id, name, version, state: "silent", inFlight: 0, p99: undefined, slow: false, ...none };
 }
 
-function isSlow({ mean, oldest }: TopRow, others: readonly TopRow[]): boolean {
-  const means = others.flatMap((other) => other.mean ?? []).sort((a, b) => a - b);
-  const median = means[Math.floor((means.length - 1) / 2)];
+/** @param means Those of all rows, this one's too, in ascending order: sorted once, since there may be many rows. */
+function isSlow({ mean, oldest }: TopRow, means: readonly number[]): boolean {
+  const own = mean === undefined ? 0 : 1;
+  const median = withoutOwn(means, mean, Math.floor((means.length - own - 1) / 2));
   if (median === undefined) return false;
   if (mean !== undefined && mean >= FACTOR * median && mean - median >= MARGIN_MS) return true;
-  return oldest !== undefined && oldest >= STUCK_MS && oldest >= FACTOR * (means.at(-1) ?? 0);
+  return oldest !== undefined && oldest >= STUCK_MS &&
+    oldest >= FACTOR * (withoutOwn(means, mean, means.length - own - 1) ?? 0);
+}
+
+/** The mean at a place in the list, if a row's own were not in it. */
+function withoutOwn(means: readonly number[], own: number | undefined, at: number): number | undefined {
+  const found = means[at];
+  return own === undefined || found === undefined || found < own ? found : means[at + 1];
 }
 
 function rank({ slow, state }: TopRow): number {

@@ -237,9 +237,9 @@ export class CallRunner {
   }
 
   async #sendIfConsumed(call: PendingCall): Promise<void> {
-    const why = await this.#inspector.whyUnserved(call.procedure.queue);
+    const unserved = await this.#inspector.whyUnserved(call.procedure.queue);
     if (call.over) return;
-    if (why === undefined) this.#requests.send(call);
-    else this.#fail(call, "unavailable", why);
+    if (unserved === undefined) this.#requests.send(call);
+    else this.#fail(call, unserved.code, unserved.why, unserved.cause);
   }
 }

@@ -8,6 +8,14 @@ interface QueueCounts {
   readonly consumerCount: number;
 }
 
+/** Why a request is not sent. */
+interface Unserved {
+  /** `unavailable` without a server; another one if the broker does not tell, such as `permission_denied`. */
+  readonly code: RpcError["code"];
+  readonly why: string;
+  readonly cause?: unknown;
+}
+
 /** How long a call that has timed out waits for the broker's answer, in ms. */
 const TIMEOUT_MS = 100;
 
@@ -39,15 +47,16 @@ export class QueueInspector {
   }
 
   /** Why nobody would answer a request now; undefined if the queue has a consumer. */
-  async whyUnserved(queue: string): Promise<string | undefined> {
+  async whyUnserved(queue: string): Promise<Unserved | undefined> {
     try {
       const { consumerCount } = await this.#inspect(queue);
-      return consumerCount > 0 ? undefined : `the queue "${queue}" has no consumer, so start a server for it`;
+      if (consumerCount > 0) return undefined;
+      return { code: "unavailable", why: `the queue "${queue}" has no consumer, so start a server for it` };
     } catch (error) {
-      if (!(error instanceof RpcError)) return String(error);
-      return error.code === "not_found"
-        ? `the queue "${queue}" does not exist, so start a server for it`
-        : error.message;
+      if (!(error instanceof RpcError)) return { code: "unavailable", why: String(error), cause: error };
+      const { code, message } = error;
+      if (code !== "not_found") return { code, why: message, cause: error };
+      return { code: "unavailable", why: `the queue "${queue}" does not exist, so start a server for it` };
     }
   }
 

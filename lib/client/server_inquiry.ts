@@ -11,6 +11,10 @@ import { decodeServerInfo } from "../wire/server_info.ts";
 
 /** How much the answers to one question may have in all, in bytes; what comes after it is not read. */
 const MAX_ANSWERS_BYTES = 16 * 1024 * 1024;
+/** How many servers may answer beside the consumers: those that drain consume no more. */
+const MAX_OTHERS = 100;
+/** How many servers may answer one question in all. */
+const MAX_ANSWERS = 10_000;
 
 /** How long to wait for further answers when all consumers seem to have answered, in ms. */
 const GRACE_MS = 50;
@@ -74,6 +78,7 @@ export class ServerInquiry {
     const { direct, signal } = this.#options;
     const id = crypto.randomUUID();
     const answers = new Map<string, ServerInfo>();
+    const most = Math.min(consumers + MAX_OTHERS, MAX_ANSWERS);
     const { promise: done, resolve: finish, reject: fail } = Promise.withResolvers<void>();
     // Nobody awaits it if the queue for the answers cannot be opened.
     done.catch(() => {});
@@ -90,11 +95,13 @@ export class ServerInquiry {
     });
     channel.listen({
       delivered: ({ properties, body }: Delivery) => {
+        if (size > MAX_ANSWERS_BYTES || answers.size >= most) return;
         size += body.byteLength;
-        if (size > MAX_ANSWERS_BYTES) finish();
         const figures = properties.correlationId === id ? decodeServerInfo(body) : undefined;
+        if (size > MAX_ANSWERS_BYTES) finish();
         if (figures === undefined || answers.has(figures.id)) return;
         answers.set(figures.id, { ...figures, roundTrip: performance.now() - askedAt });
+        if (answers.size >= most) finish();
         // Those that consume no more answer beside the consumers.
         if (figures.consumers === 0) return;
         answered += figures.consumers;

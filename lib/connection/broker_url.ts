@@ -61,11 +61,12 @@ function parseHost(url: unknown, index: number, heartbeat: number): Host {
       `Cannot connect: URL ${index + 1} must look like amqp://user:password@host:5672/vhost, or amqps:// for TLS`,
     );
   }
-  const { hostname, username, password, searchParams, pathname } = parsed;
-  // A password with a "/" that is not encoded ends the host: a part of the password would pass for the port.
-  if (pathname.includes("@")) {
+  const { hostname, username, password, searchParams, pathname, search, hash } = parsed;
+  // A password with a "/", "?" or "#" that is not encoded ends the host: a part of the password would pass for the port.
+  if (pathname.includes("@") || search.includes("@") || hash !== "") {
     throw new TypeError(
-      `Cannot connect: URL ${index + 1} has a "/" or "@" that must be percent-encoded, as %2F or %40`,
+      `Cannot connect: URL ${index + 1} has a "/", "?", "#" or "@" that must be percent-encoded, ` +
+        "as %2F, %3F, %23 or %40",
     );
   }
   const protocol = parsed.protocol.slice(0, -1);

@@ -308,6 +308,27 @@ live("A flood of questions is answered in part, and calls are answered beside it
   assert(answers > 0 && answers <= 50 + 25 * seconds + 1, `${answers} answers in ${seconds} s`);
 });
 
+live("A flood of answers of servers that drain is cut off", async ({ url, queue }) => {
+  await using _server = await startServer(url, texts(queue), (text) => text);
+  await using client = await connectClient(url);
+  const { servers: [real] } = await client.servers(queue);
+  assert(real !== undefined);
+  await withChannel(url, async (channel) => {
+    const { queue: heard } = await channel.assertQueue("", { exclusive: true });
+    await channel.bindQueue(heard, "rpc.control", queue);
+    await channel.consume(heard, (message) => {
+      const { replyTo, correlationId } = message?.properties ?? {};
+      for (let n = 0; n < 1_000; n++) {
+        const body = encodeServerInfo({ ...real, id: `${n}`, state: "draining", consumers: 0 });
+        channel.sendToQueue(replyTo, Buffer.from(body), { correlationId });
+      }
+    }, { noAck: true });
+    await channel.consume(queue, () => {});
+    const { servers, consumers } = await client.servers(queue, { timeout: 20_000 });
+    assertEquals([consumers, servers.length], [2, 102]);
+  });
+});
+
 live("What is no answer is no server", async ({ url, queue }) => {
   await using _server = await startServer(url, texts(queue), (text) => text);
   await using _plain = await plainConsumer(url, queue);

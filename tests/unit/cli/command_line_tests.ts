@@ -24,6 +24,7 @@ import {
   URL_FLAGS,
   UsageError,
 } from "../../../lib/cli/command_line.ts";
+import { OutputError } from "../../../lib/cli/output.ts";
 import { consoleErrors } from "../../support/console_errors.ts";
 import { environment } from "../../support/environment.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
@@ -103,6 +104,29 @@ Deno.test("parseCommandLine() collects flags that may be given several times, by
     },
   );
   assertEquals([lists, values, operands], [{ header: ["a:1", "b: 2"] }, { output: "json" }, ["q"]]);
+});
+
+for (
+  const [argument, header] of [
+    ["-Htenant:acme", "tenant:acme"],
+    ["-Hx=1:2", "x=1:2"],
+    ["-H=a:1", "a:1"],
+    ["-H1:-2", "1:-2"],
+    ["-Hhelp:a b", "help:a b"],
+    ["-H-5:x", "-5:x"],
+  ] as const
+) {
+  Deno.test(`parseCommandLine() reads ${argument}`, () => {
+    const more = { lists: ["header"], short: { H: "header" } };
+    const { lists, operands } = parseCommandLine(["q", argument, "b"], [], [], more);
+    assertEquals([lists, operands], [{ header: [header] }, ["q", "b"]]);
+  });
+}
+
+Deno.test("parseCommandLine() checks no flag after two dashes", () => {
+  const more = { lists: ["header"], short: { H: "header" } };
+  const { operands } = parseCommandLine(["q", "--", "--json=1", "-Ha:1", "-5", "--"], [], ["json"], more);
+  assertEquals(operands, ["q", "--json=1", "-Ha:1", "-5", "--"]);
 });
 
 Deno.test("parseCommandLine() of a negative number after a flag that takes a value takes it for that", () => {
@@ -217,8 +241,11 @@ Deno.test("brokerUrl() says what to allow where the environment may not be read"
 });
 
 Deno.test("brokerUrl() refuses a password that would pass for the port, and a parameter out of its bounds", () => {
-  const error = assertThrows(() => urlOf("--url", "amqp://user:12/hush@host"), UsageError);
-  assertEquals(error.message, 'Cannot connect: URL 1 has a "/" or "@" that must be percent-encoded, as %2F or %40');
+  for (const mark of ["/", "?", "#"]) {
+    const error = assertThrows(() => urlOf("--url", `amqp://user:12${mark}hush@host`), UsageError);
+    const wanted = 'has a "/", "?", "#" or "@" that must be percent-encoded, as %2F, %3F, %23 or %40';
+    assertEquals(error.message, `Cannot connect: URL 1 ${wanted}`);
+  }
   assertThrows(() => urlOf("--url", "amqp://host?heartbeat=x"), UsageError, "heartbeat");
 });
 
@@ -242,12 +269,28 @@ for (
     using _environment = environment({ AMQP_URL: url });
     const byFlag = assertThrows(() => brokerUrl(args({ url })), UsageError).message;
     const byEnvironment = assertThrows(() => urlOf(), UsageError).message;
+    const hidden = url.includes("://") ? found : "it does not begin with amqp:// or amqps://";
     const wanted =
       "want amqp://user:password@host:5672/vhost, or amqps:// for TLS, with special characters percent-encoded";
     assertEquals(byFlag, `Invalid value for --url: ${wanted}; ${found}`);
-    assertEquals(byEnvironment, `Invalid AMQP_URL in the environment: ${wanted}; ${found}`);
+    assertEquals(byEnvironment, `Invalid AMQP_URL in the environment: ${wanted}; ${hidden}`);
   });
 }
+
+Deno.test("brokerUrl() does not quote a file or a variable that holds only a password", async () => {
+  const file = await Deno.makeTempFile();
+  try {
+    await Deno.writeTextFile(file, "hunter2\n");
+    using _environment = environment({ AMQP_URL: "hunter2" });
+    for (const argv of [[], ["--url-file", file]]) {
+      const { message } = assertThrows(() => urlOf(...argv), UsageError);
+      assertMatch(message, /; it does not begin with amqp:\/\/ or amqps:\/\/$/);
+      assertFalse(message.includes("hunter2"), message);
+    }
+  } finally {
+    await Deno.remove(file);
+  }
+});
 
 const HINT = "; start one with: deno task broker";
 
@@ -359,6 +402,11 @@ Deno.test("runScript() with json says what is wrong as JSON, on stdout", async (
     2,
   ]);
   assertMatch(error.message, /^Unknown flag "--nope"/);
+});
+
+Deno.test("runScript() says that the output cannot be written, with exit code 1", async () => {
+  const ended = await run(() => parse(), () => Promise.reject(new OutputError(new Error("disk full"))));
+  assertEquals([ended.errors, ended.code], [["Cannot write the output: disk full"], 1]);
 });
 
 Deno.test("runScript() throws what is no UsageError", async () => {

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertFalse, assertRejects } from "@std/assert";
-import { Output, type Sink } from "../../../lib/cli/output.ts";
+import { Output, OutputError, type Sink } from "../../../lib/cli/output.ts";
 
 /** What was written, and how often; each write takes at most `atMost` bytes. */
 function sink(atMost = Infinity): Sink & { readonly text: string; readonly writes: number } {
@@ -68,8 +68,21 @@ Deno.test("When the reader has gone, that is said, and nothing more is written",
   assertEquals(writes, 1);
 });
 
-Deno.test("Any other error of a write is thrown", async () => {
-  const output = new Output({ write: () => Promise.reject(new Error("disk full")) });
+Deno.test("Any other error of a write ends the output too, and is thrown where all is awaited", async () => {
+  let writes = 0;
+  const output = new Output({
+    write: () => {
+      writes++;
+      return Promise.reject(new Error("disk full"));
+    },
+  });
   await output.line("a");
-  await assertRejects(() => output.flush(), Error, "disk full");
+  // As long as nobody awaits it, it must not become an unhandled rejection.
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert(output.broken.aborted);
+  await output.line("b");
+  for (let n = 0; n < 2; n++) {
+    await assertRejects(() => output.flush(), OutputError, "Cannot write the output: disk full");
+  }
+  assertEquals(writes, 1);
 });

@@ -157,6 +157,9 @@ const SECRET = "hush-hush%40word";
 
 const REFUSED: readonly unknown[] = [
   `amqp://guest:12/${SECRET}@127.0.0.1:1`,
+  `amqp://guest:12#${SECRET}@127.0.0.1:1`,
+  `amqp://guest:12?${SECRET}@127.0.0.1:1`,
+  `amqp://guest:12#${SECRET}`,
   "",
   "localhost",
   `http://guest:${SECRET}@127.0.0.1:1`,
