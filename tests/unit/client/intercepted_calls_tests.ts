@@ -140,6 +140,12 @@ Deno.test("InterceptedCalls ends a call at its signal, and leaves the signal", a
   assertEquals([error.code, error.outcome, error.cause, listeners()], ["canceled", "not_executed", "why", 0]);
 });
 
+Deno.test("InterceptedCalls ends a call at once whose signal was aborted before", async () => {
+  using site = new Site();
+  const error = await errorOf(site.run(stuck, { signal: AbortSignal.abort("why") }));
+  assertEquals([error.code, error.outcome, error.cause], ["canceled", "not_executed", "why"]);
+});
+
 Deno.test("InterceptedCalls leaves an attempt in flight its own error, and the interceptor 100 ms after that", async () => {
   for (const isStuck of [false, true]) {
     using site = new Site();

@@ -11,6 +11,7 @@ const READS: Readonly<Record<string, (reader: ByteReader) => unknown>> = {
   float32: (reader) => reader.float32(),
   float64: (reader) => reader.float64(),
   longBytes: (reader) => reader.longBytes().length,
+  longText: (reader) => reader.longText().length,
 };
 
 Deno.test("a reader without a buffer has nothing to read, and has not failed", () => {
