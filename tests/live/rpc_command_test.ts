@@ -269,6 +269,25 @@ live("When the reader of the output leaves, the calls end", { run: true }, async
   assertLess(calls, 1_000_000);
 });
 
+live("Output that cannot be written is told in one line, with exit code 1", { run: true }, async ({ url, queue }) => {
+  await using _server = await startServer(url, texts(queue), (text) => text);
+  const command = denoArgs("lib/cli.ts", "call", queue, "x", "--url", url);
+  await using script = start(["bash", "-c", `${command.map((part) => `'${part}'`).join(" ")} > /dev/full`]);
+  const { code, stderr } = await script.ended();
+  assertEquals(code, 1);
+  assertMatch(stderr, /^Cannot write the output: .*No space left.*\n$/);
+});
+
+live("A look at the queue that the broker does not answer is not told as no server", { run: true }, async (use) => {
+  const { url, queue } = use;
+  await withChannel(url, async (channel) => {
+    await channel.assertQueue(queue, { exclusive: true });
+    const { code, stderr } = await run(url, ["call", queue, "x"]);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "RESOURCE_LOCKED");
+  });
+});
+
 live("--rate holds calls back, --count repeats them", { run: true }, async ({ url, queue }) => {
   const at: number[] = [];
   await using _server = await startServer(url, texts(queue), (text) => {

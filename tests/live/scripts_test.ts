@@ -178,6 +178,22 @@ live("--wait waits for the broker, on both sides, and no longer than that", { ru
   assertGreaterOrEqual(performance.now() - began, 1_000);
 });
 
+live("A pipe that stays open does not keep the client when its reader has gone", { run: true }, async (use) => {
+  const { url, queue } = use;
+  await using serving = server(url, "--queue", queue, "--delay", "500ms");
+  await serving.printed(AWAITING);
+  const command = denoArgs("client.ts", "--url", url, "--queue", queue, "-");
+  const shell = `${command.map((part) => `'${part}'`).join(" ")} | head -1; echo "\${PIPESTATUS[0]}"`;
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const writer = writable.getWriter();
+  await using script = start(["bash", "-c", shell], {}, { input: readable });
+  await writer.write(new TextEncoder().encode("1\n"));
+  await script.printed(" [x] Requesting fib(1)\n");
+  const { stdout } = await script.ended();
+  assertEquals(stdout, " [x] Requesting fib(1)\n141\n");
+  await writer.abort().catch(() => {});
+});
+
 live("client --fail-fast fails at once where nobody consumes the queue", { run: true }, async ({ url, queue }) => {
   await withChannel(url, (channel) => channel.assertQueue(queue, { durable: true }));
   const { code, stderr } = await client(url, "--queue", queue, "--fail-fast", "--timeout", "1m", "30");
