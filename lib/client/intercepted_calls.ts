@@ -108,8 +108,6 @@ export class InterceptedCalls {
       guard.resolve();
       return reply;
     });
-    // An event of this signal does not come any more.
-    if (signal?.aborted) this.#aborted(intercepted);
     // Promise.all(), because V8 finds the caller's frames through it, and not through Promise.race().
     return Promise.all([replied, guard.promise]).then(([reply]) => {
       ended(undefined);
