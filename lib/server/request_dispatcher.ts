@@ -86,7 +86,7 @@ export class RequestDispatcher {
     return intake;
   }
 
-  /** A channel with that prefetch was lost: all that run may be delivered again. */
+  /** A channel with that prefetch was lost: all of its requests that run may be delivered again. */
   expectAgain(prefetch: number): void {
     this.#memory.channelOpened(prefetch + surplusLimit(prefetch), this.running);
   }
@@ -102,9 +102,10 @@ export class RequestDispatcher {
     acks.delivered(delivery.deliveryTag);
     let meta = readRequest(delivery);
     const known = delivery.redelivered ? this.#memory.take(meta, delivery) : undefined;
-    // Nobody has run it meanwhile: another server refuses a redelivered request that may run only once.
-    if (known?.state === "unstarted") meta = { ...meta, redelivered: known.meta.redelivered };
-    else if (known !== undefined) return this.#recognized(known, delivery, meta, acks);
+    if (known?.state === "unstarted") {
+      // By the broker's count nobody else has had it. Without a count, another server may have run it meanwhile.
+      if (meta.deliveryCount === 1) meta = { ...meta, redelivered: known.meta.redelivered };
+    } else if (known !== undefined) return this.#recognized(known, delivery, meta, acks);
     const { replyTo } = meta;
     const accepted = replyTo !== "" && this.#host.acceptsReplyTo(replyTo);
     if (accepted === false) {
@@ -152,7 +153,10 @@ export class RequestDispatcher {
     const answer = await accepted;
     const { meta: { replyTo } } = running;
     if (answer === true) {
-      if (await this.#host.absent.hasLeft(replyTo)) this.#leave(running);
+      const left = await this.#host.absent.hasLeft(replyTo);
+      // It is the broker's again.
+      if (running.acks.lost) this.#drop(running);
+      else if (left) this.#leave(running);
       else this.#start(running);
       return;
     }

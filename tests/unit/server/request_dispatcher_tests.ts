@@ -1,0 +1,97 @@
+import { assertEquals } from "@std/assert";
+import { text } from "../../../lib/contract/plain_codecs.ts";
+import { procedure } from "../../../lib/contract/procedure.ts";
+import { AckBatcher } from "../../../lib/server/ack_batcher.ts";
+import type { ConsumerHost } from "../../../lib/server/consumer_host.ts";
+import { RequestDispatcher } from "../../../lib/server/request_dispatcher.ts";
+import { servedProcedure } from "../../../lib/server/served.ts";
+import type { Delivery } from "../../../lib/wire/message.ts";
+import { delivery } from "../../support/delivery.ts";
+import { entry, uint } from "../../support/wire.ts";
+
+/** A dispatcher of an at-most-once procedure, on channels that the test closes. */
+class Site {
+  readonly replies: string[] = [];
+  runs = 0;
+  /** What is known of the callers. */
+  left = Promise.resolve(false);
+  suspected = false;
+  readonly #requests: RequestDispatcher;
+  #channel = { closed: false, ack: (): void => {}, nack: (): void => {} };
+  #acks = new AckBatcher(this.#channel);
+
+  constructor() {
+    const send = ({ body }: { readonly body: Uint8Array }): void =>
+      void this.replies.push(new TextDecoder().decode(body));
+    const suspected = (): boolean => this.suspected;
+    const host = {
+      queue: "q",
+      propagate: [],
+      interceptors: [],
+      listens: false,
+      connection: {},
+      replies: { send },
+      directReplies: { send },
+      acceptsReplyTo: () => true,
+      absent: {
+        get suspected() {
+          return suspected();
+        },
+        hasLeft: () => this.left,
+      },
+      isCanceled: () => false,
+      stalls: { seen: () => {}, arrivedAfter: (at: number) => at },
+      waited: () => 0,
+      emit: () => {},
+    };
+    const once = procedure({ queue: "q", request: text(), reply: text(), idempotent: false });
+    const served = servedProcedure(once, () => `run ${++this.runs}`);
+    this.#requests = new RequestDispatcher(served, host as unknown as ConsumerHost, false);
+  }
+
+  async deliver(parts: Partial<Delivery>): Promise<void> {
+    const message = delivery({ ...parts, properties: { replyTo: "r", messageId: "m", ...parts.properties } });
+    const intake = this.#requests.openIntake(1, {
+      consumeArguments: () => undefined,
+      openChannel: () => Promise.reject(new Error("There is no second channel")),
+    });
+    this.#requests.deliver(message, this.#acks, intake);
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+
+  reconnect(): void {
+    this.#channel.closed = true;
+    this.#channel = { ...this.#channel, closed: false };
+    this.#acks = new AckBatcher(this.#channel);
+    this.#requests.expectAgain(1);
+  }
+}
+
+/** The site, after it has lost the channel of a request before it started it. */
+async function unstarted(): Promise<Site> {
+  const site = new Site();
+  const asked = Promise.withResolvers<boolean>();
+  site.suspected = true;
+  site.left = asked.promise;
+  await site.deliver({});
+  site.reconnect();
+  asked.resolve(false);
+  site.suspected = false;
+  await new Promise((resolve) => setTimeout(resolve));
+  return site;
+}
+
+Deno.test("RequestDispatcher does not start a request whose channel is lost while it asks for the caller", async () => {
+  const site = await unstarted();
+  assertEquals([site.runs, site.replies], [0, []]);
+});
+
+for (const [count, runs] of [[undefined, 0], [1, 1], [2, 0]] as const) {
+  Deno.test(`RequestDispatcher runs an at-most-once request that it lost unstarted ${runs} times if its delivery count is ${count}`, async () => {
+    const site = await unstarted();
+    const headers = count === undefined ? undefined : entry("x-delivery-count", "l", uint(8, count));
+    await site.deliver({ redelivered: true, properties: { headers } });
+    assertEquals(site.runs, runs);
+    assertEquals([site.replies.length, site.replies[0]?.includes("aborted")], [1, runs === 0]);
+  });
+}
