@@ -75,7 +75,7 @@ export class RequestMemory {
   #capacity = 1;
   #next = 0;
   /** Running requests whose channel is lost, by identity; clients that reuse ids may have several. */
-  #running = new Map<string, RunningRequest[]>();
+  #running = new Map<string, Set<RunningRequest>>();
   /** Two generations of the others, as in `CancelRegistry`. */
   #young = new Map<string, Ended[]>();
   #old = new Map<string, Ended[]>();
@@ -83,9 +83,12 @@ export class RequestMemory {
   #turnedAt = -Infinity;
 
   /** A request has ended, and is acknowledged or rejected for good. */
-  ended({ acks, meta, delivery: { body } }: Delivered, settlement: "ack" | "reject"): void {
+  ended(delivered: Delivered, settlement: "ack" | "reject"): void {
+    const { acks, meta, delivery: { body } } = delivered;
     if (acks.closed) {
-      this.#remember(identityOf(meta, body), { state: "ended", settlement });
+      const identity = identityOf(meta, body);
+      this.#forget(identity, delivered);
+      this.#remember(identity, { state: "ended", settlement });
     } else if (settlement === "ack" && (meta.messageId !== undefined || meta.correlationId !== undefined)) {
       this.#acked[this.#next] = meta.messageId === undefined ? identityOf(meta, body) : meta;
       this.#next = this.#next + 1 === this.#capacity ? 0 : this.#next + 1;
@@ -93,19 +96,29 @@ export class RequestMemory {
   }
 
   /** A request goes back to the queue, and was not started. */
-  unstarted({ meta, delivery: { body } }: Delivered): void {
-    this.#remember(identityOf(meta, body), { state: "unstarted", meta });
+  unstarted(delivered: Delivered): void {
+    const { meta, delivery: { body } } = delivered;
+    const identity = identityOf(meta, body);
+    this.#forget(identity, delivered);
+    this.#remember(identity, { state: "unstarted", meta });
   }
 
   /**
-   * There is a new channel, so all that run may be delivered again, and the last ones acknowledged too.
+   * A channel was lost, so all of its requests that run may be delivered again, and the last ones acknowledged too.
    *
    * @param prefetch How many requests are unacknowledged at most on the new channel.
    */
   channelOpened(prefetch: number, running: Iterable<RunningRequest>): void {
     this.#capacity = prefetch;
     this.#running = new Map();
-    for (const one of running) add(this.#running, identityOf(one.meta, one.delivery.body), one);
+    for (const one of running) {
+      // Those of another channel, which is open, are not delivered again.
+      if (!one.acks.closed) continue;
+      const identity = identityOf(one.meta, one.delivery.body);
+      const same = this.#running.get(identity);
+      if (same === undefined) this.#running.set(identity, new Set([one]));
+      else same.add(one);
+    }
     const acked = new Map<string, number>();
     for (const one of this.#acked) {
       const identity = typeof one === "string" ? one : identityOf(one, NO_BODY);
@@ -123,15 +136,23 @@ export class RequestMemory {
   take(meta: RequestMeta, { body }: Delivery): Remembered | undefined {
     if (this.#running.size === 0 && this.#young.size === 0 && this.#old.size === 0) return undefined;
     const identity = identityOf(meta, body);
-    for (let running = takeFrom(this.#running, identity); running; running = takeFrom(this.#running, identity)) {
+    for (const running of this.#running.get(identity) ?? []) {
+      this.#forget(identity, running);
       if (!running.settled) return { state: "running", running };
     }
     return takeFrom(this.#young, identity) ?? takeFrom(this.#old, identity);
   }
 
-  /** How many requests it keeps, besides those that are running. */
+  /** How many requests it keeps, those that are running on a lost channel included. */
   get size(): number {
-    return this.#acked.length + this.#young.size + this.#old.size;
+    return this.#running.size + this.#acked.length + this.#young.size + this.#old.size;
+  }
+
+  /** Keeps no request with its body that is not running any more, or that was recognized. */
+  #forget(identity: string, delivered: Delivered): void {
+    const same = this.#running.get(identity);
+    same?.delete(delivered as RunningRequest);
+    if (same?.size === 0) this.#running.delete(identity);
   }
 
   #remember(identity: string, ended: Ended): void {

@@ -20,6 +20,11 @@ function open(): { readonly channel: FakeChannel; readonly acks: AckBatcher } {
   return { channel, acks: new AckBatcher(channel) };
 }
 
+/** The acks of a channel that is closed. */
+function lost(): AckBatcher {
+  return new AckBatcher({ closed: true, ack: () => {}, nack: () => {} });
+}
+
 function request(acks: AckBatcher, properties: Properties, body = ""): RunningRequest {
   const delivered = delivery({ properties, body: new TextEncoder().encode(body) });
   return runningRequest(delivered, { acks });
@@ -36,7 +41,7 @@ const OURS = { replyTo: "amq.gen-a", correlationId: "c", messageId: "m" };
 
 Deno.test("RequestMemory recognizes what runs once its channel is lost, once for every loss", () => {
   const memory = new RequestMemory();
-  const running = request(open().acks, OURS);
+  const running = request(lost(), OURS);
   memory.channelOpened(1, []);
   assertEquals(memory.take(running.meta, running.delivery), undefined);
   for (let loss = 0; loss < 2; loss++) {
@@ -125,7 +130,7 @@ Deno.test("RequestMemory takes nothing but the very same message for known", () 
     const { acks } = open();
     memory.channelOpened(1, []);
     memory.ended(request(acks, OURS, "1"), "ack");
-    memory.channelOpened(1, [request(acks, OURS, "1")]);
+    memory.channelOpened(1, [request(lost(), OURS, "1")]);
     assertEquals(again(memory, request(acks, properties, body)), undefined, JSON.stringify(properties));
   }
 });
@@ -137,7 +142,7 @@ Deno.test("RequestMemory tells the requests of a client that gives them no ids a
   for (const properties of [plain, { ...plain, correlationId: "1" }]) {
     for (const held of bodies) {
       const memory = new RequestMemory();
-      const { acks } = open();
+      const acks = lost();
       memory.channelOpened(1, [request(acks, properties, held)]);
       for (const other of bodies) {
         if (other !== held) {
@@ -174,7 +179,7 @@ Deno.test("RequestMemory recognizes the last acknowledged requests of a plain cl
 
 Deno.test("RequestMemory forgets what ran when the channel before was lost, and does not run any more", () => {
   const memory = new RequestMemory();
-  const running = request(open().acks, OURS);
+  const running = request(lost(), OURS);
   memory.channelOpened(1, [running]);
   memory.channelOpened(1, []);
   assertEquals(again(memory, running), undefined);
@@ -182,12 +187,31 @@ Deno.test("RequestMemory forgets what ran when the channel before was lost, and 
 
 Deno.test("RequestMemory knows each of several running requests with the same ids", () => {
   const memory = new RequestMemory();
-  const { acks } = open();
+  const acks = lost();
   const twins = [1, 2].map(() => request(acks, OURS));
   memory.channelOpened(2, twins);
   const seen = new Set(twins.map(({ meta, delivery }) => memory.take(meta, delivery)));
   assertEquals(seen.size, 2);
   assertEquals(again(memory, twins[0] as RunningRequest), undefined);
+});
+
+Deno.test("RequestMemory does not take for redelivered what runs on a channel that is open", () => {
+  const memory = new RequestMemory();
+  const [here, there] = [request(open().acks, OURS), request(lost(), OURS)];
+  memory.channelOpened(2, [here, there]);
+  assertEquals(memory.take(there.meta, there.delivery), { state: "running", running: there });
+  assertEquals(memory.take(there.meta, there.delivery), undefined);
+});
+
+Deno.test("RequestMemory keeps no running request, with its body, that has ended or goes back to the queue", () => {
+  const memory = new RequestMemory();
+  const acks = lost();
+  const [first, second, third] = [request(acks, OURS), request(acks, OURS), request(acks, OURS)];
+  memory.channelOpened(3, [first, second, third]);
+  memory.ended(first, "ack");
+  memory.unstarted(second);
+  // One that runs, and what is remembered of the others.
+  assertEquals([memory.size, again(memory, third), memory.size], [2, "running", 1]);
 });
 
 Deno.test("RequestMemory keeps 10,000 at the most, and the younger half at the least", () => {
