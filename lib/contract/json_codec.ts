@@ -35,20 +35,32 @@ interface Issue {
   readonly message: string;
 }
 
+/** How many issues are told; one message can have millions of them. */
+const MAX_ISSUES = 20;
+/** The longest path, and the longest message, of an issue, in UTF-16 code units: both may quote the value. */
+const MAX_ISSUE_TEXT = 200;
+
+function bounded(text: string): string {
+  return text.length > MAX_ISSUE_TEXT ? `${text.slice(0, MAX_ISSUE_TEXT)}…` : text;
+}
+
 function toIssue(issue: SchemaIssue): Issue {
   let path = "";
   for (const segment of issue.path ?? []) {
     const key = typeof segment === "object" ? segment.key : segment;
     path += typeof key === "number" ? `[${key}]` : path === "" ? String(key) : `.${String(key)}`;
+    if (path.length > MAX_ISSUE_TEXT) break;
   }
-  return { path, message: issue.message };
+  return { path: bounded(path), message: bounded(issue.message) };
 }
 
 function validated<Out>(result: SchemaResult<Out>): Out {
   if (result.issues === undefined) return result.value;
-  const issues = result.issues.map(toIssue);
+  const issues = result.issues.slice(0, MAX_ISSUES).map(toIssue);
   const list = issues.map(({ path, message }) => `${path === "" ? "value" : path}: ${message}`).join("; ");
-  throw refuse("invalid_argument", `Cannot decode JSON: ${list}`, { issues });
+  const more = result.issues.length - issues.length;
+  const rest = more > 0 ? `; and ${more} more` : "";
+  throw refuse("invalid_argument", `Cannot decode JSON: ${list}${rest}`, { issues });
 }
 
 /** JSON, decoded to `unknown`; the content type is `application/json`. */

@@ -50,7 +50,31 @@ for (const [path, shown] of PATHS) {
   });
 }
 
-Deno.test("json(schema) names every issue", () => {
+Deno.test("json(schema) names the first 20 issues, and says how many more there are", () => {
+  const of = (count: number) => {
+    const issues = Array.from({ length: count }, (_, n) => ({ message: "is wrong", path: [n] }));
+    return refusal(() => json(schemaOf({ issues })).decode(encoded("1")));
+  };
+  for (const [count, end] of [[20, /; \[19\]: is wrong$/], [100_000, /; \[19\]: is wrong; and 99980 more$/]] as const) {
+    const { message, details } = of(count);
+    assertEquals((details as { readonly issues: readonly unknown[] }).issues.length, 20);
+    assertMatch(message, end);
+  }
+});
+
+Deno.test("json(schema) shortens what an issue quotes of a value", () => {
+  const long = "x".repeat(100_000);
+  const paths = [[long], Array.from({ length: 100_000 }, () => "x")];
+  for (const path of paths) {
+    const { message, details } = refusal(() =>
+      json(schemaOf({ issues: [{ message: long, path }] })).decode(encoded("1"))
+    );
+    assert(message.length < 500 && JSON.stringify(details).length < 500, `${message.length}`);
+    assertMatch(message, /^Cannot decode JSON: x[x.]+…: x+…$/);
+  }
+});
+
+Deno.test("json(schema) names every issue of a few", () => {
   const schema = schemaOf({ issues: [{ message: "is one", path: ["a"] }, { message: "is two" }] });
   assertEquals(
     refusal(() => json(schema).decode(encoded("1"))).message,
