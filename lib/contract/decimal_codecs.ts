@@ -110,6 +110,18 @@ export function integer(options: IntegerOptions = {}): Codec<number> {
 }
 
 /**
+ * Tells from its length alone that a number is beyond a bound: parsing takes more than linear time. A number with more
+ * digits than both bounds is above the upper or below the lower one, whichever its sign is.
+ */
+function longerThan(min: bigint | undefined, max: bigint | undefined): (digits: string) => boolean {
+  const most = Math.max(...[min, max].map((bound) => bound === undefined ? 1 : String(bound).replace("-", "").length));
+  return (digits) => {
+    const isNegative = digits.startsWith("-");
+    return (isNegative ? min : max) !== undefined && digits.length - (isNegative ? 1 : 0) > most;
+  };
+}
+
+/**
  * An integer of any size as plain decimal text, for values that a number cannot hold exactly.
  *
  * @param options Its bounds, both included, and the size limit.
@@ -129,20 +141,31 @@ export function bigint(options: BigintOptions = {}): Codec<bigint> {
   if (min !== undefined && max !== undefined && min > max) {
     throw new RangeError(`Cannot create bigint codec: 'min' must not be above 'max', got ${min} and ${max}`);
   }
-  const check = (value: bigint, action: string): bigint => {
-    if ((min === undefined || value >= min) && (max === undefined || value <= max)) return value;
-    throw refuse("out_of_range", `Cannot ${action} integer ${quote(String(value))}: ${wanted(min, max)}`, {
+  const isInside = (value: bigint): boolean =>
+    (min === undefined || value >= min) && (max === undefined || value <= max);
+  const outside = (digits: string, action: string): RpcError =>
+    refuse("out_of_range", `Cannot ${action} integer ${quote(digits)}: ${wanted(min, max)}`, {
       min: min?.toString(),
       max: max?.toString(),
     });
-  };
+  const isTooLong = longerThan(min, max);
   return {
     contentType: "text/plain",
     maxBytes: checkedMaxBytes(options, 1024 * 1024),
     encode(value: bigint): Uint8Array {
-      if (typeof value === "bigint") return encodeText(String(check(value, "encode")));
+      if (typeof value === "bigint") {
+        const digits = String(value);
+        if (isInside(value)) return encodeText(digits);
+        throw outside(digits, "encode");
+      }
       throw refuse("invalid_argument", `Cannot encode integer: must be a bigint, current value is ${String(value)}`);
     },
-    decode: (body: Uint8Array): bigint => check(BigInt(decodeDecimal(body, "integer")), "decode"),
+    decode(body: Uint8Array): bigint {
+      const digits = decodeDecimal(body, "integer");
+      if (isTooLong(digits)) throw outside(digits, "decode");
+      const value = BigInt(digits);
+      if (isInside(value)) return value;
+      throw outside(digits, "decode");
+    },
   };
 }

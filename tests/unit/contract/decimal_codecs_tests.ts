@@ -111,6 +111,49 @@ Deno.test("bigint() with one bound names that one", () => {
   assertMatch(refusal(() => bigint({ max: 0n }).encode(1n)).message, /must be at most 0$/);
 });
 
+Deno.test("bigint() refuses what has more digits than its bounds without parsing it", () => {
+  const long = "9".repeat(1_000_000);
+  const cases = [
+    [bigint({ min: 0n, max: 99n }), long],
+    [bigint({ max: 99n }), long],
+    [bigint({ min: -5n }), `-${long}`],
+    // The bound of the other side is the longer one.
+    [bigint({ min: -1_000n, max: 5n }), long],
+  ] as const;
+  const { BigInt } = globalThis;
+  using _restored = { [Symbol.dispose]: () => void (globalThis.BigInt = BigInt) };
+  globalThis.BigInt = (() => {
+    throw new Error("It is parsed");
+  }) as unknown as typeof BigInt;
+  for (const [codec, source] of cases) {
+    const { code, message } = refusal(() => codec.decode(encoded(source)));
+    assertEquals([code, message.includes(`"${source.slice(0, 64)}…"`)], ["out_of_range", true]);
+  }
+});
+
+Deno.test("bigint() bounds one sign by its own bound, whatever the other one is", () => {
+  for (
+    const [codec, sources] of [
+      [bigint({ max: 5n }), ["-123456", "5", "-5"]],
+      [bigint({ min: -5n }), ["123456", "-5", "5"]],
+      [bigint({ min: 100n, max: 2_000n }), ["100", "2000"]],
+      [bigint({ min: -2_000n, max: -100n }), ["-2000", "-100"]],
+      [bigint({ min: -5n, max: 10n ** 30n }), [`${10n ** 30n}`, "0"]],
+    ] as const
+  ) {
+    for (const source of sources) assertEquals(String(codec.decode(encoded(source))), source);
+  }
+  for (
+    const [codec, source] of [
+      [bigint({ min: -2_000n, max: -100n }), "1234567"],
+      [bigint({ min: 100n, max: 2_000n }), "-1234567"],
+      [bigint({ min: 100n, max: 2_000n }), "2001"],
+    ] as const
+  ) {
+    assertEquals(refusal(() => codec.decode(encoded(source))).code, "out_of_range");
+  }
+});
+
 Deno.test("bigint() encodes nothing but bigints", () => {
   for (const value of [30, "30", null, undefined] as unknown as bigint[]) {
     assertEquals(refusal(() => bigint().encode(value)).code, "invalid_argument", Deno.inspect(value));
