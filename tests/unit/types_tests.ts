@@ -74,11 +74,11 @@ const compiled: Readonly<Record<string, (server: RpcServer, client: RpcClient) =
   "the handlers of a service": (server) => [
     // @ts-expect-error a handler is missing: "Property 'reset' is missing in type"
     server.serve(users, { find: HANDLERS.find, count: HANDLERS.count, parse: HANDLERS.parse }),
-    // @ts-expect-error no method has this name: "'remove' does not exist in type 'Handlers<"
+    // @ts-expect-error no method has this name: "'remove' does not exist in type 'URL | Handlers<"
     server.serve(users, { ...HANDLERS, remove: () => 1 }),
-    // @ts-expect-error the name is misspelled: "Did you mean to write 'count'?"
+    // @ts-expect-error the name is misspelled: "'coutn' does not exist in type 'URL | Handlers<"
     server.serve(users, { find: HANDLERS.find, parse: HANDLERS.parse, reset: HANDLERS.reset, coutn: () => 1 }),
-    // @ts-expect-error a function in place of an object with one for each method: "to parameter of type 'Handlers<"
+    // @ts-expect-error a function in place of an object with one for each method: "to parameter of type 'string | URL | Handlers<"
     server.serve(users, HANDLERS.find),
     // @ts-expect-error the handler takes another request: "Type 'string' is not assignable to type 'number'"
     server.serve(users, { ...HANDLERS, count: (n: number) => n }),
