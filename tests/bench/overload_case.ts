@@ -26,7 +26,7 @@ export interface Case {
   readonly queueType: QueueType;
   /** One client each; they share the load. */
   readonly clocks: readonly Clock[];
-  /** Whether the servers start when the load has been there for two deadlines. */
+  /** Whether the servers start when the load has been there for a while; they are counted a deadline later. */
   readonly lateServers: boolean;
   /** How many calls per second plain clients make besides, without a deadline. */
   readonly plainRate: number;
@@ -38,14 +38,17 @@ export interface Shown {
   readonly load: number;
   /** Calls per second that the servers could answer if they did nothing but run handlers, which took as long as they took. */
   readonly capacity: number;
+  /** Calls per second that they answered when there were always enough, whose deadlines were far away. */
+  readonly measured: number;
   /** Calls per second. */
   readonly offered: number;
   readonly answered: number;
   readonly refused: number;
   readonly late: number;
   readonly other: number;
-  /** The answered calls, as a part of the capacity. */
+  /** The answered calls, as a part of the capacity, and of what was measured. */
   readonly goodput: number;
+  readonly goodputOfMeasured: number;
   /** The part of the servers' time that went into work that nobody waited for any more. */
   readonly wasted: number;
   /** The answered part of the calls that were made when the load had fallen for one deadline. */
@@ -151,6 +154,21 @@ class Stage implements AsyncDisposable {
     }));
   }
 
+  /** Calls per second while there are always enough. */
+  async measure(): Promise<number> {
+    const [client] = this.clients;
+    await client?.tell(`many ${4 * this.#what.prefetch * this.#what.servers.length}`);
+    await sleep(DEADLINE);
+    await this.calls();
+    const began = performance.now();
+    await sleep(2 * DEADLINE);
+    const { answered } = await this.calls();
+    const perSecond = answered / (performance.now() - began) * 1_000;
+    await client?.tell("many 0");
+    do await sleep(DEADLINE); while ((await this.calls()).answered > 0);
+    return perSecond;
+  }
+
   /** Calls as plain clients do, without a deadline; tells how many were made and answered. */
   async plain(perSecond: number): Promise<{ stop(): void; counts(): { made: number; answered: number } }> {
     const connection = await connect(this.#url);
@@ -182,16 +200,22 @@ export async function runCase(url: string, what: Case, seconds: number): Promise
   await stage.startServers();
   await stage.startClients();
   const planned = plannedCapacity(what);
+  const measured = await stage.measure();
   if (what.lateServers) await stage.stopServers();
   const plain = what.plainRate > 0 ? await stage.plain(what.plainRate) : undefined;
   await stage.rate(what.load * planned);
   await sleep(WARM_UP);
-  if (what.lateServers) await stage.startServers();
+  if (what.lateServers) {
+    await stage.startServers();
+    await sleep(DEADLINE);
+  }
+  const before = plain?.counts().answered ?? 0;
   await Promise.all([stage.calls(), stage.work()]);
   const began = performance.now();
   await sleep(1_000 * seconds);
   const [calls, work] = await Promise.all([stage.calls(), stage.work()]);
   const elapsed = (performance.now() - began) / 1_000;
+  const answered = calls.answered + (plain?.counts().answered ?? 0) - before;
 
   await stage.rate(planned / 4);
   await sleep(DEADLINE);
@@ -210,12 +234,14 @@ export async function runCase(url: string, what: Case, seconds: number): Promise
     name: what.name,
     load: what.load,
     capacity,
+    measured,
     offered: calls.offered / elapsed,
-    answered: calls.answered / elapsed,
+    answered: answered / elapsed,
     refused: calls.refused / elapsed,
     late: calls.late / elapsed,
     other: calls.other / elapsed,
-    goodput: calls.answered / elapsed / capacity,
+    goodput: answered / elapsed / capacity,
+    goodputOfMeasured: answered / elapsed / measured,
     wasted: sum(work, ({ wastedMs }) => wastedMs) / 1_000 / elapsed / (what.prefetch * what.servers.length),
     back: back.offeredAndAnswered / back.offered,
     plain: plainCounts === undefined ? NaN : plainCounts.answered / plainCounts.made,

@@ -153,7 +153,7 @@ class Tally {
   }
 }
 
-/** On stdin, a number sets the rate in calls/s; `tell` says what was done. */
+/** On stdin, a number sets the rate in calls/s; `many N` keeps N calls open instead; `tell` says what was done. */
 async function call(plan: ClientPlan): Promise<void> {
   moveClock(plan);
   const { RpcClient } = await import("../../lib/rpc.ts");
@@ -163,12 +163,12 @@ async function call(plan: ClientPlan): Promise<void> {
   const procedures = Object.entries(methods) as unknown as [string, Procedure<number, number, number, number>][];
   let tally = new Tally();
   let made = 0;
-  async function callOnce(): Promise<void> {
+  async function callOnce(timeout = plan.timeout): Promise<void> {
     const [name, procedure] = procedures[made++ % procedures.length] as typeof procedures[number];
     const noted = tally;
     noted.offered++;
     try {
-      await client.call(procedure, 1, { timeout: plan.timeout });
+      await client.call(procedure, 1, { timeout });
       noted.offeredAndAnswered++;
       // What is answered later belongs to the time in which it is answered.
       tally.answered++;
@@ -190,9 +190,17 @@ async function call(plan: ClientPlan): Promise<void> {
     }
   }, 2);
 
+  let width = 0;
+  async function lane(): Promise<void> {
+    while (width > 0) await callOnce(60_000);
+  }
+
   say({ type: "ready" });
   for await (const line of lines()) {
-    if (line === "tell") {
+    if (line.startsWith("many ")) {
+      width = Number(line.slice(5));
+      for (let n = 0; n < width; n++) lane();
+    } else if (line === "tell") {
       const said = tally;
       tally = new Tally();
       say({ type: "calls", ...said } satisfies ClientSaid);
