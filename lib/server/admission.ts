@@ -14,6 +14,8 @@ import type { ServiceTime } from "./service_time.ts";
 const LONG_WAIT = 1 / 4;
 /** What is then left of its deadline. */
 const SHORT_TIME = 1 - LONG_WAIT;
+/** A request of which no more than this part is left is a sign of overload, even if that is enough for its work. */
+const HALF_TIME = 1 / 2;
 /** Requests are expected to have used up less than this part of their deadline before the servers are overloaded. */
 const MAX_MARGIN = 1 / 2;
 /** At most this part of a deadline is asked for: what has just been sent is always started. */
@@ -78,8 +80,8 @@ export class Admission {
     const left = endsAt - now;
     if (left <= SHORT_TIME * expiration) {
       const needed = this.isPressed(now) ? this.#need(service, expiration, mayWait) : service.least;
+      if (left < needed || left <= HALF_TIME * expiration) this.#press(now);
       if (left >= needed) return undefined;
-      this.#press(now);
       return { left, needed };
     }
     if (!this.#blind.refuses(now, !mayWait)) return undefined;

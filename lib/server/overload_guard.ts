@@ -35,8 +35,8 @@ export class OverloadGuard {
   }
 
   /** Whether there was a sign of overload a moment ago. */
-  isPressed(): boolean {
-    return this.#admission.isPressed(performance.now());
+  isPressed(now: number): boolean {
+    return this.#admission.isPressed(now);
   }
 
   /** About the longest that any handler takes now, in ms. */

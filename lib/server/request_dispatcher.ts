@@ -75,7 +75,7 @@ export class RequestDispatcher {
       queue: this.#queue,
       atMostOnce: this.atMostOnce,
       deliver: (delivery, acks) => this.deliver(delivery, acks, intake),
-      isPressed: () => this.#guard?.isPressed() ?? false,
+      isPressed: (now) => this.#guard?.isPressed(now) ?? false,
       longest: () => this.#guard?.longest ?? 0,
       judge: (running, now, mayWait) => this.#guard?.judge(running, now, mayWait),
       run: (running) => this.#run(running),

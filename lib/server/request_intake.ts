@@ -13,7 +13,7 @@ export interface IntakeHost extends SurplusHost {
   /** Why a request must be refused; undefined if it may be started, now or after it has waited here. */
   judge(running: RunningRequest, now: number, mayWait: boolean): Refusal | undefined;
   /** Whether there was a sign of overload a moment ago. */
-  isPressed(): boolean;
+  isPressed(now: number): boolean;
   /** About the longest that any handler takes now, in ms. */
   longest(): number;
   run(running: RunningRequest): void;
@@ -34,8 +34,7 @@ const SLOW = 2;
 const SETTLED = Promise.resolve();
 
 /**
- * Starts the requests of one channel. Normally each is started when it arrives. Under overload, when requests are
- * refused, it has a second consumer, so that those with too little time are refused while the handlers are busy, and some
+ * Starts the requests of one channel. Normally each is started when it arrives. Under overload it has a second consumer, so that those with too little time are refused while the handlers are busy, and some
  * with enough time wait here for the next handler. Without it, each refusal would cost a round trip to the broker, in
  * which a server with a small prefetch has nothing to do.
  */
@@ -167,8 +166,10 @@ export class RequestIntake implements Intake {
 
   #isRefused(running: RunningRequest, now: number, mayWait: boolean): boolean {
     const why = this.#host.judge(running, now, mayWait);
+    if (this.#surplus.size === 0 && this.#host.isPressed(now) && !this.#closed && now >= this.#againAt) {
+      this.#openFirst();
+    }
     if (why === undefined) return false;
-    if (this.#surplus.size === 0 && !this.#closed && now >= this.#againAt) this.#openFirst();
     this.#host.refuse(running, why);
     return true;
   }
@@ -204,7 +205,7 @@ export class RequestIntake implements Intake {
     const wanted = surplusPrefetch(this.#prefetch, this.#host.longest());
     const first = this.#first;
     // With another prefetch, it is opened again.
-    const over = !this.#host.isPressed() || wanted > 2 * first || wanted < first / 2;
+    const over = !this.#host.isPressed(performance.now()) || wanted > 2 * first || wanted < first / 2;
     for (const surplus of Array.from(this.#surplus)) {
       if (over) surplus.stop();
       surplus.closeIfIdle();

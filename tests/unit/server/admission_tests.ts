@@ -26,10 +26,20 @@ Deno.test("Admission starts a request without a deadline, whatever else", () => 
 });
 
 Deno.test("Admission refuses what has waited for long and has less time left than the shortest work takes", () => {
-  const { admission, service } = learned();
-  assertEquals(admission.judge(request(21), service, NOW, false), undefined);
+  const service = new ServiceTime();
+  service.ended(620);
+  const admission = new Admission([service]);
+  assertEquals(admission.judge(request(630), service, NOW, false), undefined);
   assert(!admission.isPressed(NOW));
-  assertEquals(admission.judge(request(19), service, NOW, false), { left: 19, needed: 20 });
+  assertEquals(admission.judge(request(610), service, NOW, false), { left: 610, needed: 620 });
+  assert(admission.isPressed(NOW));
+});
+
+Deno.test("Admission takes it for a sign of overload that a request has waited for half of its time", () => {
+  const { admission, service } = learned();
+  assertEquals(admission.judge(request(501), service, NOW, false), undefined);
+  assert(!admission.isPressed(NOW));
+  assertEquals(admission.judge(request(500), service, NOW, false), undefined);
   assert(admission.isPressed(NOW));
 });
 
