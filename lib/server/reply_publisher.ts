@@ -23,7 +23,7 @@ export interface Reply extends ReplyParts {
   /** When it is not worth sending any more, on the clock of `performance.now()`. */
   readonly deadline: number;
   /** What to send instead of the body after a lost connection. */
-  readonly bodyIfLost?: () => Uint8Array;
+  readonly bodyIfLost?: (() => Uint8Array) | undefined;
   /** Called once with how it ended. */
   readonly done: (fate: ReplyFate, why: string) => void;
 }

@@ -117,9 +117,9 @@ export class RequestAnswers {
       contentType: isError ? "application/json" : this.#procedure.reply.contentType,
       isError,
       // The ack before it may be lost as well.
-      ...(refused ? { bodyIfLost: () => encodeError(doubtful(answer)) } : {}),
+      bodyIfLost: refused ? () => encodeError(doubtful(answer)) : undefined,
       headers: isError ? this.#errorHeaders(running) : answer.headers,
-      deadline: Math.min(running.endsAt, performance.now() + REPLY_PATIENCE_MS),
+      deadline: Math.min(running.endsAt, (running.answeredAt ?? performance.now()) + REPLY_PATIENCE_MS),
       done: (fate, why) => this.#replied(running, fate, why, early ? undefined : code),
     });
   }

@@ -1,13 +1,12 @@
 import type { Delivery } from "../wire/message.ts";
 import type { RequestMeta } from "../wire/request_message.ts";
+import { identityOf } from "./request_identity.ts";
 import type { RunningRequest } from "./running_request.ts";
 
 /** At most this many requests that have ended are remembered; when there are more, the older half is forgotten. */
 export const MAX_REMEMBERED = 10_000;
 /** How long a request that has ended is remembered at least, in ms, unless there are too many; at most twice as long. */
 export const REMEMBER_MS = 600_000;
-/** How many bytes from each end of a body tell it from others. */
-const SAMPLE_BYTES = 64;
 
 /** What a server knows of a request that is delivered to it again. */
 export type Remembered =
@@ -23,41 +22,13 @@ export type Delivered = Pick<RunningRequest, "acks" | "meta" | "delivery">;
 
 type Ended = Exclude<Remembered, { readonly state: "running" }>;
 
-/** What is remembered of a request: enough to recognize it, without its body. */
-type Acked = RequestMeta | string;
-
-const NO_BODY = new Uint8Array();
-
-/** Tells bodies apart where a client gives its requests no ids, or always the same; no protection against forgery. */
-function markOf(body: Uint8Array): string {
-  let hash = 0;
-  const add = (from: number, to: number): void => {
-    for (let n = from; n < to; n++) hash = Math.imul(hash ^ (body[n] as number), 16_777_619);
-  };
-  const middle = Math.min(body.length, SAMPLE_BYTES);
-  add(0, middle);
-  add(Math.max(middle, body.length - SAMPLE_BYTES), body.length);
-  return `#${body.length}.${hash}`;
-}
-
-/**
- * The identity of a message. It contains the reply address and the correlation id, so that a request with the message id
- * of another caller's is another request: an answer goes only to where the sender of that very request wanted it.
- */
-function identityOf(meta: RequestMeta, body: Uint8Array): string {
-  const { replyTo, correlationId = "", messageId } = meta;
-  const last = messageId ?? markOf(body);
-  // With the lengths, so that no two triples give the same text.
-  return `${replyTo.length}.${correlationId.length}.${replyTo}${correlationId}${last}`;
-}
-
-function add<Item>(map: Map<string, Item[]>, key: string, item: Item): void {
+function add<Item>(map: Map<number, Item[]>, key: number, item: Item): void {
   const items = map.get(key);
   if (items === undefined) map.set(key, [item]);
   else items.push(item);
 }
 
-function takeFrom<Item>(map: Map<string, Item[]>, key: string): Item | undefined {
+function takeFrom<Item>(map: Map<number, Item[]>, key: number): Item | undefined {
   const items = map.get(key);
   const item = items?.pop();
   if (items?.length === 0) map.delete(key);
@@ -70,15 +41,15 @@ function takeFrom<Item>(map: Map<string, Item[]>, key: string): Item | undefined
  * acknowledged: as many as the prefetch, because the broker delivers nothing more before it has seen an ack.
  */
 export class RequestMemory {
-  /** The last ones acknowledged on the current channel; a circle of `capacity` places. */
-  #acked: Acked[] = [];
-  #capacity = 1;
-  #next = 0;
+  /** The identities of the last ones acknowledged on the current channel: a circle. */
+  #acked = new Float64Array(1);
+  /** How many were acknowledged. */
+  #ackedCount = 0;
   /** Running requests whose channel is lost, by identity; clients that reuse ids may have several. */
-  #running = new Map<string, Set<RunningRequest>>();
+  #running = new Map<number, Set<RunningRequest>>();
   /** Two generations of the others, as in `CancelRegistry`. */
-  #young = new Map<string, Ended[]>();
-  #old = new Map<string, Ended[]>();
+  #young = new Map<number, Ended[]>();
+  #old = new Map<number, Ended[]>();
   #youngSize = 0;
   #turnedAt = -Infinity;
 
@@ -90,8 +61,7 @@ export class RequestMemory {
       this.#forget(identity, delivered);
       this.#remember(identity, { state: "ended", settlement });
     } else if (settlement === "ack" && (meta.messageId !== undefined || meta.correlationId !== undefined)) {
-      this.#acked[this.#next] = meta.messageId === undefined ? identityOf(meta, body) : meta;
-      this.#next = this.#next + 1 === this.#capacity ? 0 : this.#next + 1;
+      this.#acked[this.#ackedCount++ % this.#acked.length] = identityOf(meta, body);
     }
   }
 
@@ -109,7 +79,6 @@ export class RequestMemory {
    * @param prefetch How many requests are unacknowledged at most on the new channel.
    */
   channelOpened(prefetch: number, running: Iterable<RunningRequest>): void {
-    this.#capacity = prefetch;
     this.#running = new Map();
     for (const one of running) {
       // Those of another channel, which is open, are not delivered again.
@@ -119,13 +88,12 @@ export class RequestMemory {
       if (same === undefined) this.#running.set(identity, new Set([one]));
       else same.add(one);
     }
-    const acked = new Map<string, number>();
-    for (const one of this.#acked) {
-      const identity = typeof one === "string" ? one : identityOf(one, NO_BODY);
+    const acked = new Map<number, number>();
+    for (const identity of this.#acked.subarray(0, this.#ackedCount)) {
       acked.set(identity, 1 + (acked.get(identity) ?? 0));
     }
-    this.#acked = [];
-    this.#next = 0;
+    this.#acked = new Float64Array(prefetch);
+    this.#ackedCount = 0;
     for (const [identity, count] of acked) {
       // Twice the same identity: its client reuses ids, and a redelivery may be of a request that has not run.
       if (count === 1) this.#remember(identity, { state: "ended", settlement: "ack" });
@@ -145,17 +113,17 @@ export class RequestMemory {
 
   /** How many requests it keeps, those that are running on a lost channel included. */
   get size(): number {
-    return this.#running.size + this.#acked.length + this.#young.size + this.#old.size;
+    return this.#running.size + Math.min(this.#ackedCount, this.#acked.length) + this.#young.size + this.#old.size;
   }
 
   /** Keeps no request with its body that is not running any more, or that was recognized. */
-  #forget(identity: string, delivered: Delivered): void {
+  #forget(identity: number, delivered: Delivered): void {
     const same = this.#running.get(identity);
     same?.delete(delivered as RunningRequest);
     if (same?.size === 0) this.#running.delete(identity);
   }
 
-  #remember(identity: string, ended: Ended): void {
+  #remember(identity: number, ended: Ended): void {
     const now = performance.now();
     if (this.#youngSize >= MAX_REMEMBERED / 2 || now - this.#turnedAt > REMEMBER_MS) {
       this.#old = this.#young;

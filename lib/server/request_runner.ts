@@ -99,17 +99,18 @@ export class RequestRunner {
   /** Runs a request whose reply address is accepted. */
   run(running: RunningRequest): void {
     running.started = true;
+    const now = performance.now();
     if (running.whyAborted === "unavailable") {
       // The server is closing: another one gets it.
       this.#answers.end(running, "leave", undefined);
     } else if (running.whyAborted !== undefined || this.#host.isCanceled(running)) {
       this.#answers.emit("canceled_request", running);
       this.#answers.end(running, "ack", "canceled");
-    } else if (running.endsAtTheEarliest <= performance.now()) {
+    } else if (running.endsAtTheEarliest <= now) {
       this.#runExpired(running);
     } else {
       const refusal = this.#refusal(running);
-      if (refusal === undefined) this.#decode(running);
+      if (refusal === undefined) this.#decode(running, now);
       else this.#answers.finish(running, refusal);
     }
   }
@@ -181,7 +182,7 @@ export class RequestRunner {
     return new RpcError("aborted", text, { outcome: "unknown" });
   }
 
-  #decode(running: RunningRequest): void {
+  #decode(running: RunningRequest, now: number): void {
     let value: unknown;
     try {
       const { malformed, properties, body } = running.delivery;
@@ -193,9 +194,12 @@ export class RequestRunner {
       return;
     }
     if (value instanceof Promise) {
-      value.then((decoded) => this.#handle(running, decoded), (error) => this.#undecodable(running, error));
+      value.then(
+        (decoded) => this.#handle(running, decoded, performance.now()),
+        (error) => this.#undecodable(running, error),
+      );
     } else {
-      this.#handle(running, value);
+      this.#handle(running, value, now);
     }
   }
 
@@ -207,8 +211,7 @@ export class RequestRunner {
     );
   }
 
-  #handle(running: RunningRequest, value: unknown): void {
-    const now = performance.now();
+  #handle(running: RunningRequest, value: unknown, now: number): void {
     this.#host.stalls.seen(now);
     // An asynchronous validator may have taken longer than the caller waits.
     if (running.endsAt <= now) running.abort(deadlineError());
@@ -237,8 +240,8 @@ export class RequestRunner {
       this.#throw(running, error);
       return;
     }
-    this.#host.stalls.seen(performance.now(), running);
     if (waits) {
+      this.#host.stalls.seen(performance.now(), running);
       Promise.resolve(result)
         .then((reply) => this.#succeed(running, reply), (error) => this.#throw(running, error))
         .catch((error) => this.#broken(running, error));

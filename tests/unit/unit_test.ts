@@ -71,6 +71,7 @@ import "./server/clock_questions_tests.ts";
 import "./server/queue_declaration_tests.ts";
 import "./server/request_dispatcher_tests.ts";
 import "./server/request_intake_tests.ts";
+import "./server/request_identity_tests.ts";
 import "./server/request_memory_tests.ts";
 import "./server/request_runner_tests.ts";
 import "./server/running_request_tests.ts";
