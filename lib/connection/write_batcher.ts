@@ -61,9 +61,10 @@ export class WriteBatcher {
       this.#writeLarge(piecesOfPublish(place, message));
       return;
     }
-    const at = this.#reserve(sizeOfPublish(message, place.frameMax));
+    const size = sizeOfPublish(message, place.frameMax);
+    const at = this.#reserve(size);
     try {
-      encodePublish(this.#bytes, at, place, message);
+      encodePublish(this.#bytes, at, place, message, size);
     } catch (error) {
       this.#length = at;
       throw error;

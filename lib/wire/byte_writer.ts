@@ -48,13 +48,23 @@ export class ByteWriter {
 
   /** Writes a long integer. */
   uint32(value: number): void {
-    const at = this.#at;
+    this.uint32At(this.skip(4), value);
+  }
+
+  /** Writes a long integer at a place that was skipped. */
+  uint32At(at: number, value: number): void {
     const bytes = this.#bytes;
     bytes[at] = value >>> 24;
     bytes[at + 1] = value >>> 16;
     bytes[at + 2] = value >>> 8;
     bytes[at + 3] = value;
-    this.#at = at + 4;
+  }
+
+  /** Leaves out `length` bytes, and returns where they begin. */
+  skip(length: number): number {
+    const at = this.#at;
+    this.#at = at + length;
+    return at;
   }
 
   /** Writes a 64-bit integer, from 0 up to 2^53. */

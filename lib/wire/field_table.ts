@@ -13,6 +13,10 @@ export const MAX_TABLE_SIZE = 128 * 1024;
 /** At most this many entries of a table are read. */
 export const MAX_TABLE_ENTRIES = 1024;
 
+/** How many names of the last table are kept, because the next one often has the same: strings take time to create. */
+const MAX_LAST_NAMES = 16;
+const lastNames: ByteString[] = [];
+
 /** Whether a table has an entry of that name, with any value; false if it cannot be read. */
 export function hasHeader(table: Uint8Array | undefined, name: string): boolean {
   const reader = readerOf(table);
@@ -39,17 +43,35 @@ export function findHeader(table: Uint8Array | undefined, name: string): HeaderV
  */
 export function readHeaders(table: Uint8Array | undefined): Map<string, HeaderValue | undefined> | undefined {
   const headers = new Map<string, HeaderValue | undefined>();
-  if (table === undefined) return headers;
-  const reader = readerOf(table);
-  if (reader === undefined) return undefined;
-  for (let entries = 0; reader.left > 0; entries++) {
-    if (entries === MAX_TABLE_ENTRIES) return undefined;
-    const name = fromByteString(reader.shortString());
-    const value = readValue(reader, reader.uint8());
-    if (reader.failed) return undefined;
+  const read = visitHeaders(table, (name, value) => {
     if (!headers.has(name)) headers.set(name, value);
+  });
+  return read ? headers : undefined;
+}
+
+/**
+ * Calls `visit` with each entry of a table in turn, as {@linkcode readHeaders} reads them, also with a name that came
+ * before.
+ *
+ * @returns False if {@linkcode readHeaders} returns undefined: the entries before the fault have been visited.
+ */
+export function visitHeaders(
+  table: Uint8Array | undefined,
+  visit: (name: string, value: HeaderValue | undefined) => void,
+): boolean {
+  if (table === undefined) return true;
+  const reader = readerOf(table);
+  if (reader === undefined) return false;
+  for (let entries = 0; reader.left > 0; entries++) {
+    if (entries === MAX_TABLE_ENTRIES) return false;
+    const bytes = reader.shortString(lastNames[entries]);
+    if (entries < MAX_LAST_NAMES) lastNames[entries] = bytes;
+    const name = fromByteString(bytes);
+    const value = readValue(reader, reader.uint8());
+    if (reader.failed) return false;
+    visit(name, value);
   }
-  return headers;
+  return true;
 }
 
 /** A reader of a table; undefined if there is none, or if it is too large. */

@@ -48,16 +48,22 @@ export function sizeOfPublish(message: Publish, frameMax: number): number {
  * Writes a message as the frames of `basic.publish`: method, content header, and as many body frames as it needs. It
  * writes only to its range, `sizeOfPublish` bytes from `at` on; if it throws, that range must not be sent.
  *
+ * @param size What `sizeOfPublish` returned for the same message, if that was called already.
  * @returns Where the range ends.
  * @throws {RangeError} As `sizeOfPublish`, or if the buffer is too small; nothing is written then.
  * @throws {TypeError} If a text has a character above U+00FF, so that it is not a byte string.
  */
-export function encodePublish(bytes: Uint8Array, at: number, place: Place, message: Publish): number {
+export function encodePublish(
+  bytes: Uint8Array,
+  at: number,
+  place: Place,
+  message: Publish,
+  size: number = sizeOfPublish(message, place.frameMax),
+): number {
   const { channel, frameMax } = place;
   const { body } = message;
-  const head = sizeOfHead(message, frameMax);
-  begin(bytes, at, head + sizeOfBody(body.length, frameMax), channel);
-  writeHead(channel, message, head);
+  begin(bytes, at, size, channel);
+  writeHead(channel, message, size - sizeOfBody(body.length, frameMax));
   const step = frameMax - FRAME_OVERHEAD;
   for (let start = 0; start < body.length; start += step) {
     const end = Math.min(body.length, start + step);

@@ -111,14 +111,16 @@ function sizeOfHeaders(headers: HeaderList | Uint8Array): number {
 }
 
 function writeHeaders(writer: ByteWriter, headers: HeaderList | Uint8Array): void {
-  writer.uint32(sizeOfHeaders(headers) - 4);
   if (isRaw(headers)) {
+    writer.uint32(headers.length);
     writer.copy(headers, 0, headers.length);
     return;
   }
+  const start = writer.skip(4);
   for (const [name, value] of headers) {
     writer.shortString(name);
     writer.uint8(LONG_STRING);
     writer.longString(value);
   }
+  writer.uint32At(start, writer.at - start - 4);
 }

@@ -1,7 +1,7 @@
 import { type ByteString, fromByteString, toByteString } from "./byte_string.ts";
 import { findHeader, hasHeader } from "./field_table.ts";
 import type { Delivery, HeaderList, Publish } from "./message.ts";
-import { readBrokerTime, readSentAt, readSentAtAlone, sentAtHeader } from "./sent_at.ts";
+import { readBrokerTime, readFirstSentAt, readSentAt, sentAtHeader, sentAtLength } from "./sent_at.ts";
 
 /** The parts of a request. */
 export interface RequestParts {
@@ -91,17 +91,17 @@ function earlierDeliveries(headers: Uint8Array): number | undefined {
 /** Reads a request's properties. */
 export function readRequest({ properties, redelivered }: Delivery): RequestMeta {
   const { expiration = "", headers, replyTo = "", correlationId, messageId } = properties;
-  const alone = headers === undefined ? NaN : readSentAtAlone(headers);
-  const others = Number.isNaN(alone) ? headers : undefined;
-  const sentAt = others === undefined ? alone : readSentAt(others) ?? NaN;
+  const first = headers === undefined ? 0 : sentAtLength(headers);
+  const others = first === headers?.length ? undefined : headers;
+  const sentAt = headers === undefined ? undefined : first > 0 ? readFirstSentAt(headers, first) : readSentAt(headers);
   return {
     replyTo,
     correlationId: correlationId === "" ? undefined : correlationId,
     messageId: messageId === "" ? undefined : messageId,
     // "0" means "deliver at once or drop"; it does not say how long the caller waits.
     expiration: /^[1-9]\d{0,14}$/.test(expiration) ? Number(expiration) : undefined,
-    sentAt: Number.isNaN(sentAt) ? undefined : sentAt,
-    brokerTime: others !== undefined && Number.isNaN(sentAt) ? readBrokerTime(others) : undefined,
+    sentAt,
+    brokerTime: others !== undefined && sentAt === undefined ? readBrokerTime(others) : undefined,
     // For the broker, a request that returns through a dead-letter exchange is a first delivery.
     redelivered: redelivered || (others !== undefined && hasHeader(others, "x-death")),
     // On a first delivery, a count can only be the sender's.

@@ -4,7 +4,14 @@ import fc from "fast-check";
 import { clockAnswer, isClockQuestion, readClockAnswer } from "../../../lib/wire/clock_message.ts";
 import { encodePublish, sizeOfPublish } from "../../../lib/wire/frame_encoder.ts";
 import { readRequest, requestMessage } from "../../../lib/wire/request_message.ts";
-import { readBrokerTime, readSentAt, readSentAtAlone, SENT_AT, sentAtHeader } from "../../../lib/wire/sent_at.ts";
+import {
+  readBrokerTime,
+  readFirstSentAt,
+  readSentAt,
+  SENT_AT,
+  sentAtHeader,
+  sentAtLength,
+} from "../../../lib/wire/sent_at.ts";
 import { readStringHeaders } from "../../../lib/wire/string_headers.ts";
 import { delivery } from "../../support/delivery.ts";
 import { runs } from "../../support/runs.ts";
@@ -26,14 +33,22 @@ function int64(name: string, value: bigint): Uint8Array {
 
 Deno.test("sentAtHeader() is a text of whole ms", () => {
   assertEquals(sentAtHeader(123_456.789), ["rpc-sent-at", "123456"]);
+  assertEquals(sentAtHeader(123_456.999), ["rpc-sent-at", "123456"]);
+  assertEquals(sentAtHeader(123_457), ["rpc-sent-at", "123457"]);
 });
 
-Deno.test("readSentAtAlone() reads a table that has nothing else, as a search does", () => {
+/** What is read without a search; undefined if that is not possible. */
+function readFirst(bytes: Uint8Array): number | undefined {
+  const length = sentAtLength(bytes);
+  return length === 0 ? undefined : readFirstSentAt(bytes, length);
+}
+
+Deno.test("sentAtLength() is that of the first entry, whose time is the one that a search finds", () => {
   fc.assert(
-    fc.property(fc.integer({ min: 0, max: 999_999_999_999_999 }), (ms) => {
-      const [name, value] = sentAtHeader(ms);
-      assertEquals(readSentAtAlone(table(text(name, value))), ms);
-      assertEquals(readSentAt(table(text(name, value))), ms);
+    fc.property(fc.integer({ min: 0, max: 999_999_999_999_999 }), fc.boolean(), (ms, alone) => {
+      const own = text(...sentAtHeader(ms));
+      const bytes = alone ? own : table(own, text("tenant", "acme"), text(SENT_AT, "1"));
+      assertEquals([sentAtLength(bytes), readFirst(bytes), readSentAt(bytes)], [own.length, ms, ms]);
     }),
     runs(1_000),
   );
@@ -41,7 +56,7 @@ Deno.test("readSentAtAlone() reads a table that has nothing else, as a search do
 
 for (
   const [what, bytes] of [
-    ["an empty one", table()],
+    ["nothing in it", table()],
     ["another header", table(text("tenant", "12345678"))],
     ["a name of that length", table(text("rpc-sent-ax", "1"))],
     ["a value that is no number", table(text(SENT_AT, "12x"))],
@@ -51,22 +66,22 @@ for (
     ["no value", table(text(SENT_AT, ""))],
     ["too large a value", table(text(SENT_AT, "1".repeat(16)))],
     ["another type of value", table(int64(SENT_AT, 1n))],
-    ["a further header", table(text(SENT_AT, "1"), text("a", "b"))],
+    ["a value that is cut", table(text(SENT_AT, "123")).subarray(0, -1)],
     ["a header before it", table(text("a", "b"), text(SENT_AT, "1"))],
   ] as const
 ) {
-  Deno.test(`readSentAtAlone() leaves to a search a table with ${what}`, () => {
-    assertEquals(readSentAtAlone(bytes), NaN);
+  Deno.test(`sentAtLength() leaves to a search a table with ${what}`, () => {
+    assertEquals(sentAtLength(bytes), 0);
   });
 }
 
-Deno.test("readSentAtAlone() reads no table otherwise than a search does", () => {
+Deno.test("sentAtLength() reads no table otherwise than a search does", () => {
   fc.assert(
-    fc.property(fc.uint8Array({ maxLength: 40 }), fc.nat(40), (noise, at) => {
-      const bytes = Buffer.from(table(text(...sentAtHeader(1_234_567))));
+    fc.property(fc.uint8Array({ maxLength: 40 }), fc.nat(40), fc.boolean(), (noise, at, alone) => {
+      const bytes = table(text(...sentAtHeader(1_234_567)), ...(alone ? [] : [text("tenant", "acme")]));
       bytes.set(noise.subarray(0, Math.max(0, bytes.length - at)), Math.min(at, bytes.length));
-      const alone = readSentAtAlone(bytes);
-      if (!Number.isNaN(alone)) assertEquals(readSentAt(bytes), alone);
+      const first = readFirst(bytes);
+      if (first !== undefined) assertEquals(readSentAt(bytes), first);
     }),
     runs(5_000),
   );
