@@ -11,6 +11,7 @@ import {
   URL_FLAGS,
   URL_HELP,
   UsageError,
+  wantsJson,
 } from "./lib/cli/command_line.ts";
 import { CONNECT_FLAGS, CONNECT_HELP, connectFlags } from "./lib/cli/connect_flags.ts";
 import { inOrder, until } from "./lib/cli/in_order.ts";
@@ -45,6 +46,9 @@ Exit codes: 0 all answered, 1 a call failed, 2 usage, 3 no broker, 130 interrupt
 /** No number has more digits. */
 const MAX_LINE_BYTES = 64;
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
+/** Whether numbers were read from standard input. */
+let readsInput = false;
 
 function args(): Args {
   return parseCommandLine(Deno.args, [...URL_FLAGS, "queue", "timeout", ...CONNECT_FLAGS], ["fail-fast", "json"]);
@@ -81,6 +85,7 @@ function* numbersOf(ranges: readonly (Range | "-")[]): Generator<number> {
 }
 
 async function* numbersFromInput(signal: AbortSignal): AsyncGenerator<number> {
+  readsInput = true;
   let line = 0;
   for await (const bytes of readLines(Deno.stdin.readable, MAX_LINE_BYTES, signal)) {
     line++;
@@ -186,6 +191,6 @@ async function callAll(
   return stop.signal.aborted ? EXIT.interrupted : failed ? EXIT.failed : EXIT.ok;
 }
 
-await runScript(HELP, main, args, Deno.args.includes("--json"));
+await runScript(HELP, main, args, wantsJson(Deno.args));
 // A read of a terminal or a pipe would keep the process alive.
-if (Deno.args.includes("-")) Deno.exit();
+if (readsInput) Deno.exit();

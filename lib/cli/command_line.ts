@@ -54,6 +54,20 @@ function separate(argument: string, short: Readonly<Record<string, string>>): st
   return [`--${short[flag]}=${argument.slice(argument[2] === "=" ? 3 : 2)}`];
 }
 
+/** The arguments that may be flags: those behind `--` are operands. */
+function flagsOf(argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf("--");
+  return end === -1 ? argv : argv.slice(0, end);
+}
+
+/** Whether errors are to be told as JSON too, whatever else is wrong with the command line. */
+export function wantsJson(argv: readonly string[]): boolean {
+  return flagsOf(argv).some((argument, at, flags) => {
+    return /^(?:--json|-o=?json|--output=json)$/.test(argument) ||
+      (/^(?:-o|--output)$/.test(argument) && flags[at + 1] === "json");
+  });
+}
+
 /**
  * Parses a command line; `--help` and `--version` are always known.
  *
@@ -69,8 +83,7 @@ export function parseCommandLine(
   { lists = [], short = {} }: FlagOptions = {},
 ): Args {
   const known = [...switched, "help", "version"];
-  const end = argv.indexOf("--");
-  const flags = end === -1 ? argv : argv.slice(0, end);
+  const flags = flagsOf(argv);
   const overloaded = flags.find((argument) => known.some((flag) => argument.startsWith(`--${flag}=`)));
   if (overloaded !== undefined) throw new UsageError(`Unexpected value in "${overloaded}": this flag takes none`);
   const separated = flags.flatMap((argument) => separate(argument, short));

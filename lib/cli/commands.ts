@@ -1,6 +1,6 @@
 import { callCommand } from "./call_command.ts";
 import type { Command } from "./command.ts";
-import { parseCommandLine, runScript, untilSignal, UsageError } from "./command_line.ts";
+import { parseCommandLine, runScript, untilSignal, UsageError, wantsJson } from "./command_line.ts";
 import { infoCommand, pingCommand } from "./servers_command.ts";
 import { topCommand } from "./top_command.ts";
 
@@ -26,14 +26,6 @@ export async function runCommands(argv: readonly string[]): Promise<void> {
   await runScript(HELP, () => Promise.reject(unknown(name)), () => {
     if (name !== undefined && !name.startsWith("-")) throw unknown(name);
     return parseCommandLine(argv, []);
-  });
-}
-
-/** Whether errors are to be told as JSON too, whatever else is wrong with the command line. */
-function wantsJson(argv: readonly string[]): boolean {
-  return argv.some((argument, at) => {
-    return /^(?:--json|-o=?json|--output=json)$/.test(argument) ||
-      (/^(?:-o|--output)$/.test(argument) && argv[at + 1] === "json");
   });
 }
 

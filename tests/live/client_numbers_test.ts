@@ -62,6 +62,7 @@ for (
     [["1..2..3"], '"1..2..3"'],
     [["0..100001"], '"100001"'],
     [["-", "30"], 'Use "-" alone'],
+    [["--", "--json"], 'Invalid argument "--json"'],
   ] as const
 ) {
   live(`client ${args.join(" ")} is refused as wrong usage`, { run: true }, async ({ url, queue }) => {

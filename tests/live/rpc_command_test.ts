@@ -163,6 +163,8 @@ live("Failures are told from each other by exit codes, and counted by code", { r
   assertEquals([wrong.code, JSON.parse(wrong.stdout).error.code, wrong.stderr], [2, "invalid_argument", ""]);
   const both = await run(url, ["call", queue, "x", "--json", "--raw"]);
   assertEquals([both.code, JSON.parse(both.stdout).error.message], [2, "Use one of --json and --raw, not both"]);
+  const operand = await run(url, ["call", "--count", "x", queue, "--", "--json"]);
+  assertEquals([operand.code, operand.stdout], [2, ""]);
   const nobody = await run("amqp://127.0.0.1:1", ["call", queue, "x"]);
   assertEquals([nobody.code, nobody.stderr], [3, "Cannot connect to 127.0.0.1:1: no broker listens there\n"]);
 });

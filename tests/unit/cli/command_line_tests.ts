@@ -23,6 +23,7 @@ import {
   untilSignal,
   URL_FLAGS,
   UsageError,
+  wantsJson,
 } from "../../../lib/cli/command_line.ts";
 import { OutputError } from "../../../lib/cli/output.ts";
 import { consoleErrors } from "../../support/console_errors.ts";
@@ -70,6 +71,20 @@ Deno.test("parseCommandLine() leaves operands as they were typed", () => {
 Deno.test("parseCommandLine() leaves values as they were typed", () => {
   assertEquals(parse("--url", "007", "--queue", "1e3").values, { url: "007", queue: "1e3" });
 });
+
+for (
+  const argv of [["--json"], ["q", "--json", "--", "x"], ["-o", "json"], ["-ojson"], ["-o=json"], ["--output=json"]]
+) {
+  Deno.test(`wantsJson() of ${argv.join(" ")}`, () => {
+    assertEquals(wantsJson(argv), true);
+  });
+}
+
+for (const argv of [[], ["--", "--json"], ["q", "--", "-o", "json"], ["-o", "--", "json"], ["-o", "text"], ["json"]]) {
+  Deno.test(`wantsJson() of ${argv.join(" ") || "nothing"} is false: what is behind -- is an operand`, () => {
+    assertEquals(wantsJson(argv), false);
+  });
+}
 
 Deno.test("parseCommandLine() knows --help, -h and --version everywhere", () => {
   assertEquals(parse("--help").switches, new Set(["help"]));
