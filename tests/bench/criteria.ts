@@ -114,6 +114,11 @@ export function criteria(results: Results, heapPerCall: Readonly<Record<QueueKin
       good: (figure) => figure >= 0.93,
     },
     {
+      goal: "100 in flight: calls/s with telemetry that has no SDK at least 0.98 of those without",
+      figure: at(100, (row) => row.ratio(row.find("ours-telemetry"), row.find("ours"))),
+      good: (figure) => figure >= 0.98,
+    },
+    {
       goal: "100 in flight: calls/s at least 0.98 of those of the checkout before",
       figure: at(100, (row) => row.ratio(row.find("ours"), row.peers.find(({ id }) => id.startsWith(BEFORE)))),
       good: (figure) => figure >= 0.98,

@@ -49,6 +49,16 @@ export const PEERS: readonly PeerInfo[] = [
     onlyIfNamed: true,
     load: loadOurs({ headers: true }),
   },
+  {
+    id: "ours-telemetry",
+    label: "**this library**, telemetry without an SDK",
+    kind: "ours",
+    onlyIfNamed: true,
+    load: async () => {
+      const { telemetry } = await import("../../lib/telemetry.ts");
+      return await loadOurs({ interceptors: [telemetry.client(), telemetry.server()] })();
+    },
+  },
   { id: "amqplib", label: "amqplib as in the tutorial", kind: "plain", nagle: true, load: loadAmqplib() },
   { id: "amqplib-nodelay", label: "amqplib, noDelay", kind: "plain", load: loadAmqplib(true) },
   { id: "rabbitmq-client", label: "rabbitmq-client", kind: "library", nagle: true, load: loadRabbitmqClient() },

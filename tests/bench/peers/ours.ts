@@ -7,6 +7,8 @@ export interface OursOptions {
   readonly replies?: "queue" | "direct";
   /** Whether each call has two headers, which the handler reads. */
   readonly headers?: boolean;
+  /** Interceptors of both sides. */
+  readonly interceptors?: readonly [client: rpc.Interceptor, server: rpc.Interceptor] | undefined;
 }
 
 /** Two headers, with values of 20 bytes. */
@@ -14,7 +16,8 @@ const HEADERS = { "tenant": "acme-industries-east", "request-id": "0123456789abc
 
 /** This library, all guarantees on. */
 export function ours({ procedure, RpcClient, RpcServer, text }: typeof rpc, options: OursOptions = {}): Peer {
-  const { replies = "queue", headers = false } = options;
+  const { replies = "queue", headers = false, interceptors = [] } = options;
+  const [ofClient, ofServer] = interceptors;
 
   function echo({ queue, queueKind }: Load): rpc.Procedure<string, string, string, string> {
     return procedure({ queue, queueType: queueKind, request: text(), reply: text() });
@@ -27,12 +30,15 @@ export function ours({ procedure, RpcClient, RpcServer, text }: typeof rpc, opti
 
   return {
     async serve(load) {
-      const server = await RpcServer.connect(load.url);
+      const server = await RpcServer.connect(load.url, ofServer === undefined ? {} : { interceptors: [ofServer] });
       const handler = headers ? echoWithHeaders : (request: string) => request;
       await server.serve(echo(load), handler, { prefetch: load.prefetch });
     },
     async connect(load) {
-      const client = await RpcClient.connect(load.url, { replies });
+      const client = await RpcClient.connect(load.url, {
+        replies,
+        ...(ofClient === undefined ? {} : { interceptors: [ofClient] }),
+      });
       const procedure = echo(load);
       if (headers) return closedLoop(load, (request) => client.call(procedure, request, { headers: HEADERS }));
       return closedLoop(load, (request) => client.call(procedure, request));
