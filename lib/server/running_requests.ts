@@ -4,9 +4,10 @@ import type { RunningRequest } from "./running_request.ts";
 
 /** The requests of one queue that are accepted and not answered, in the order in which they arrived. */
 export class RunningRequests implements Iterable<RunningRequest> {
-  readonly #all = new Set<RunningRequest>();
-  /** Those with a correlation id; a set of them where several have the same. */
-  readonly #byId = new Map<ByteString, RunningRequest | Set<RunningRequest>>();
+  /** By correlation id; by themselves where there is none, or where another one has the same. */
+  readonly #all = new Map<ByteString | RunningRequest, RunningRequest>();
+  /** Those with the correlation id of another one. */
+  readonly #twins = new Map<ByteString, Set<RunningRequest>>();
   #idle: (() => void)[] = [];
 
   /** How many there are. */
@@ -26,21 +27,24 @@ export class RunningRequests implements Iterable<RunningRequest> {
 
   /** Adds a request. */
   add(running: RunningRequest): void {
-    this.#all.add(running);
     const { correlationId } = running.meta;
+    if (correlationId !== undefined && !this.#all.has(correlationId)) {
+      this.#all.set(correlationId, running);
+      return;
+    }
+    this.#all.set(running, running);
     if (correlationId === undefined) return;
-    const known = this.#byId.get(correlationId);
-    if (known === undefined) this.#byId.set(correlationId, running);
-    else if (known instanceof Set) known.add(running);
-    else this.#byId.set(correlationId, new Set([known, running]));
+    const twins = this.#twins.get(correlationId);
+    if (twins === undefined) this.#twins.set(correlationId, new Set([running]));
+    else twins.add(running);
   }
 
   /** Removes a request that has ended. */
   delete(running: RunningRequest): void {
     running.settled = true;
-    this.#all.delete(running);
     const { correlationId } = running.meta;
-    if (correlationId !== undefined) this.#unlink(correlationId, running);
+    if (correlationId !== undefined && this.#all.get(correlationId) === running) this.#all.delete(correlationId);
+    else if (this.#all.delete(running) && correlationId !== undefined) this.#unlink(correlationId, running);
     if (this.#all.size === 0) {
       for (const resolve of this.#idle.splice(0)) resolve();
     }
@@ -48,24 +52,22 @@ export class RunningRequests implements Iterable<RunningRequest> {
 
   /** Aborts the signal of every handler. */
   abort(reason: RpcError): void {
-    for (const running of this.#all) running.abort(reason);
+    for (const running of this.#all.values()) running.abort(reason);
   }
 
   /** Aborts the signals of the handlers of one call. */
   cancel(id: ByteString): void {
-    const running = this.#byId.get(id);
-    if (running === undefined) return;
+    const running = this.#all.get(id);
+    const twins = this.#twins.get(id);
+    if (running === undefined && twins === undefined) return;
     const reason = new RpcError("canceled", "The caller has canceled the call");
-    if (running instanceof Set) { for (const one of running) one.abort(reason); }
-    else running.abort(reason);
+    running?.abort(reason);
+    for (const twin of twins ?? []) twin.abort(reason);
   }
 
-  #unlink(id: ByteString, running: RunningRequest): void {
-    const known = this.#byId.get(id);
-    if (known instanceof Set) {
-      known.delete(running);
-      if (known.size > 0) return;
-    }
-    this.#byId.delete(id);
+  #unlink(id: ByteString, twin: RunningRequest): void {
+    const twins = this.#twins.get(id);
+    twins?.delete(twin);
+    if (twins?.size === 0) this.#twins.delete(id);
   }
 }

@@ -75,6 +75,7 @@ import "./server/request_identity_tests.ts";
 import "./server/request_memory_tests.ts";
 import "./server/request_runner_tests.ts";
 import "./server/running_request_tests.ts";
+import "./server/running_requests_tests.ts";
 import "./server/served_tests.ts";
 import "./server/serve_settings_tests.ts";
 import "./server/service_time_tests.ts";

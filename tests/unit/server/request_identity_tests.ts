@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { identityOf } from "../../../lib/server/request_identity.ts";
 import { readRequest, type RequestMeta } from "../../../lib/wire/request_message.ts";
 import { delivery } from "../../support/delivery.ts";
+import { runs } from "../../support/runs.ts";
 
 interface Parts {
   readonly replyTo: string;
@@ -45,7 +46,7 @@ Deno.test("identityOf() is a safe integer that is another one for every other re
         keyOf(first.meta, first.body) === keyOf(second.meta, second.body),
       );
     }),
-    { numRuns: 20_000 },
+    runs(20_000),
   );
 });
 
