@@ -31,8 +31,10 @@ export interface Reply extends ReplyParts {
 interface Sending {
   reply: Reply;
   attempts: number;
-  /** Whether it is written and neither confirmed nor lost. */
-  written: boolean;
+  /** Whether it is being sent on a channel of its own. */
+  alone: boolean;
+  /** Whether `done` was called. */
+  ended: boolean;
   /** Whether a connection or channel was lost before it was confirmed. */
   suspect: boolean;
   /** Why it is not confirmed yet. */
@@ -51,8 +53,10 @@ const MAX_LOSSES = 2;
 export class ReplyPublisher {
   readonly #connection: Connection;
   readonly #isolated: IsolatedPublisher;
-  /** All that are not confirmed yet, written or not. */
-  readonly #open = new Set<Sending>();
+  /** How many have not ended. */
+  #open = 0;
+  /** Those of them that are not in `#confirms`: they wait to be sent, or are being sent on a channel of their own. */
+  readonly #apart = new Set<Sending>();
   readonly #confirms = new PublisherConfirms<Sending>((sending, refused) => {
     this.#settle(sending, refused ? "nacked" : this.#wasReturned(sending) ? "returned" : "confirmed");
   });
@@ -93,31 +97,32 @@ export class ReplyPublisher {
     const sending: Sending = {
       reply,
       attempts: 0,
-      written: false,
+      alone: false,
+      ended: false,
       suspect: this.#suspects.lossesOf(reply) > 0,
       why: "there was no connection, or the broker did not confirm it",
       retryTimer: undefined,
     };
-    this.#open.add(sending);
+    this.#open++;
     this.#sendNow(sending);
   }
 
   /** Sends the replies that wait, after a loss or an alarm; a finished request is never requeued. */
   flush(): void {
     if (this.#writable() === undefined) return;
-    for (const sending of Array.from(this.#open)) {
-      if (!sending.written && sending.retryTimer === undefined) this.#sendAgain(sending);
+    for (const sending of Array.from(this.#apart)) {
+      if (!sending.alone && sending.retryTimer === undefined) this.#sendAgain(sending);
     }
   }
 
   /** Resolves when all replies are confirmed or dropped. */
   idle(): Promise<void> {
-    return this.#open.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
+    return this.#open === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
   }
 
   /** Drops the replies that are not confirmed. */
   abandon(): void {
-    for (const sending of Array.from(this.#open)) this.#end(sending, "dropped");
+    for (const sending of [...this.#confirms.takeAll(), ...this.#apart]) this.#end(sending, "dropped");
   }
 
   #writable(): Channel | undefined {
@@ -125,15 +130,16 @@ export class ReplyPublisher {
   }
 
   #sendAgain(sending: Sending): void {
-    if (this.#writable() === undefined) return;
+    if (sending.ended || this.#writable() === undefined) return;
     if (performance.now() >= sending.reply.deadline) this.#end(sending, "dropped");
     else this.#sendNow(sending);
   }
 
   #sendNow(sending: Sending): void {
     const channel = this.#writable();
-    if (channel === undefined) return;
-    if (!sending.suspect) {
+    if (channel === undefined) {
+      this.#apart.add(sending);
+    } else if (!sending.suspect) {
       this.#publish(channel, sending);
     } else if (this.#suspects.lossesOf(sending.reply) < MAX_LOSSES) {
       this.#publishAlone(sending);
@@ -148,26 +154,30 @@ export class ReplyPublisher {
     try {
       channel.publish(this.#message(sending));
     } catch (error) {
-      // The channel has just closed: the next one sends it. Any other error would be thrown again.
-      if (isChannelClosed(error)) return;
+      if (isChannelClosed(error)) {
+        // The channel has just closed: the next one sends it. Any other error would be thrown again.
+        this.#apart.add(sending);
+        return;
+      }
       sending.why = String(error);
       this.#end(sending, "dropped");
       return;
     }
-    sending.written = true;
+    if (this.#apart.size > 0) this.#apart.delete(sending);
     this.#confirms.add(sending);
   }
 
   /** Sends a suspect reply on a channel of its own, where no other reply is lost with it. */
   async #publishAlone(sending: Sending): Promise<void> {
     sending.attempts++;
-    sending.written = true;
+    sending.alone = true;
+    this.#apart.add(sending);
     try {
-      const fate = await this.#isolated.publish(() => this.#open.has(sending) ? this.#message(sending) : undefined);
+      const fate = await this.#isolated.publish(() => sending.ended ? undefined : this.#message(sending));
       this.#settle(sending, fate);
     } catch (error) {
       const { code, message, outcome } = toRpcError(error, "publish a reply");
-      sending.written = false;
+      sending.alone = false;
       sending.why = message;
       if (code !== "unavailable") {
         this.#refuse(sending, message);
@@ -211,8 +221,8 @@ export class ReplyPublisher {
         sending.reply = afterLoss(sending.reply);
       }
       sending.why = error.message;
-      sending.written = false;
       sending.suspect = true;
+      this.#apart.add(sending);
     }
   }
 
@@ -231,7 +241,7 @@ export class ReplyPublisher {
   }
 
   #settle(sending: Sending, fate: PublishFate): void {
-    sending.written = false;
+    sending.alone = false;
     this.#suspects.delete(sending.reply);
     if (fate === "nacked") {
       sending.why = "the broker refused it, the reply queue may be full";
@@ -242,7 +252,8 @@ export class ReplyPublisher {
   }
 
   #retry(sending: Sending): void {
-    if (!this.#open.has(sending)) return;
+    if (sending.ended) return;
+    this.#apart.add(sending);
     clearTimeout(sending.retryTimer);
     sending.retryTimer = setTimeout(() => {
       sending.retryTimer = undefined;
@@ -251,10 +262,13 @@ export class ReplyPublisher {
   }
 
   #end(sending: Sending, fate: ReplyFate): void {
-    if (!this.#open.delete(sending)) return;
+    if (sending.ended) return;
+    sending.ended = true;
+    this.#open--;
+    if (this.#apart.size > 0) this.#apart.delete(sending);
     clearTimeout(sending.retryTimer);
     sending.reply.done(fate, sending.why);
-    if (this.#open.size === 0) {
+    if (this.#open === 0) {
       for (const resolve of this.#idle.splice(0)) resolve();
     }
   }

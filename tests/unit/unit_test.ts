@@ -69,6 +69,7 @@ import "./server/cancel_registry_tests.ts";
 import "./server/clock_offsets_tests.ts";
 import "./server/clock_questions_tests.ts";
 import "./server/queue_declaration_tests.ts";
+import "./server/reply_publisher_tests.ts";
 import "./server/request_dispatcher_tests.ts";
 import "./server/request_intake_tests.ts";
 import "./server/request_identity_tests.ts";
