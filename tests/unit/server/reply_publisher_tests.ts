@@ -51,10 +51,12 @@ Deno.test("Replies end when the broker confirms them", async () => {
   const { replies, ends, send, channel } = opened;
   for (const id of [1, 2, 3]) send(id);
   assertEquals(sent(channel(0)), [1, 2, 3]);
+  const idle = replies.idle();
   channel(0).confirm(2);
   assertEquals([ends, await isIdle(replies)], [["1 confirmed", "2 confirmed"], false]);
   channel(0).confirm();
   assertEquals([ends.at(-1), await isIdle(replies)], ["3 confirmed", true]);
+  await idle;
 });
 
 Deno.test("Replies that wait for the end of an alarm are sent when it ends", async () => {
