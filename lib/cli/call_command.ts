@@ -6,6 +6,7 @@ import { CallSummary } from "./call_summary.ts";
 import { CLIENT_FLAGS, CLIENT_HELP, describeFailure, EXIT_HELP, exitCodeOf, withClient } from "./client_flags.ts";
 import type { Command } from "./command.ts";
 import { type Args, asUsage, EXIT, parseDuration, parseWhole, UsageError } from "./command_line.ts";
+import { FailureReport } from "./failure_report.ts";
 import { inOrder, paced, until } from "./in_order.ts";
 import { readLines } from "./lines.ts";
 import { concat, Output } from "./output.ts";
@@ -34,7 +35,8 @@ Usage: rpc call [flags] QUEUE [[METHOD] BODY]
   --rate N            at most N calls in a second
 ${CLIENT_HELP}
 
-With more than one call, the last line on standard error says how many ended how, and how long they took.
+With more than one call, the last line on standard error says how many ended how, and how long they took. Of failures
+with the same code and outcome the first 3 are printed, then how many more there were; with --json, every one.
 
 Exit codes: 0 all answered, 1 a server answered with an error, or calls failed in different ways,
 ${EXIT_HELP}
@@ -163,6 +165,7 @@ async function callAll(client: RpcClient, settings: Settings, stop: AbortSignal)
   let last: RpcError | undefined;
   {
     using progress = await Progress.show(settings.body === "lines" ? undefined : settings.count);
+    using failures = new FailureReport(printError);
     const read = bodies(settings, signal);
     const inputs = until(rate === undefined ? read : paced(read, rate, signal), signal);
     const call = caller(client, settings, signal);
@@ -181,7 +184,8 @@ async function callAll(client: RpcClient, settings: Settings, stop: AbortSignal)
       if ("reply" in answer) continue;
       last = answer.error;
       if (format === "json") continue;
-      printError(`${one ? "" : `Call ${number}: `}${describeFailure(answer.error)}`);
+      if (one) printError(describeFailure(answer.error));
+      else failures.add(number, answer.error);
     }
     await output.flush();
   }

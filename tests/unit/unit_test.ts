@@ -8,6 +8,7 @@
 import "./cli/call_report_tests.ts";
 import "./cli/call_summary_tests.ts";
 import "./cli/command_line_tests.ts";
+import "./cli/failure_report_tests.ts";
 import "./cli/health_tests.ts";
 import "./cli/in_order_tests.ts";
 import "./cli/lines_tests.ts";
