@@ -112,13 +112,13 @@ export class Consumer {
     await this.#declare();
     await channel.prefetch(this.#prefetch);
     const acks = this.#acks = new AckBatcher(channel);
-    this.#intake?.close();
-    // After what has not started is gone.
-    this.#requests.expectAgain(this.#prefetch);
-    const intake = this.#intake = this.#requests.openIntake(this.#prefetch, {
+    const intake = this.#intake ??= this.#requests.openIntake(this.#prefetch, {
       consumeArguments: () => this.#consumeOptions.arguments,
       openChannel: () => this.#host.connection.channel(`refuse requests of "${this.queue}"`),
     });
+    intake.channelReplaced();
+    // After what has not started is gone.
+    this.#requests.expectAgain(this.#prefetch);
     this.#consumerTag = undefined;
     if (this.#stopped) return;
     let canceled = false;

@@ -68,7 +68,7 @@ export class RequestDispatcher {
     return this.#served.queue.queue;
   }
 
-  /** What starts the requests of a channel, of which at most `prefetch` run at once. */
+  /** What starts the requests of the queue, of which at most `prefetch` run at once, but for those of lost channels. */
   openIntake(prefetch: number, surplus: Pick<SurplusHost, "consumeArguments" | "openChannel">): RequestIntake {
     const intake: RequestIntake = new RequestIntake(prefetch, {
       ...surplus,
@@ -89,6 +89,8 @@ export class RequestDispatcher {
   /** A channel with that prefetch was lost: all of its requests that run may be delivered again. */
   expectAgain(prefetch: number): void {
     this.#memory.channelOpened(prefetch + surplusLimit(prefetch), this.running);
+    // One that hangs would otherwise keep its place for ever.
+    for (const running of this.running) if (running.acks.closed) running.intake.handled(running);
   }
 
   /** The channel of a request was lost before it was started. */

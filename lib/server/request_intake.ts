@@ -34,8 +34,9 @@ const SLOW = 2;
 const SETTLED = Promise.resolve();
 
 /**
- * Starts the requests of one channel. Normally each is started when it arrives. Under overload it has a second consumer, so that those with too little time are refused while the handlers are busy, and some
- * with enough time wait here for the next handler. Without it, each refusal would cost a round trip to the broker, in
+ * Starts the requests of one queue. Normally each is started when it arrives. Under overload it has a second consumer, so
+ * that those with too little time are refused while the handlers are busy, and some with enough time wait here for the next
+ * handler. Without it, each refusal would cost a round trip to the broker, in
  * which a server with a small prefetch has nothing to do.
  */
 export class RequestIntake implements Intake {
@@ -112,14 +113,19 @@ export class RequestIntake implements Intake {
     await Promise.all(Array.from(this.#surplus, (surplus) => surplus.stop()));
   }
 
-  /** The queue is consumed over another channel, or not any more: keeps nothing, and has no second consumer. */
+  /** The queue is consumed over another channel: gives back what waits here on a closed one. The second consumer stays. */
+  channelReplaced(): void {
+    this.#dropLost();
+    this.#againAt = -Infinity;
+  }
+
+  /** The queue is not consumed any more: gives back what waits here, then closes the second consumer. */
   close(): void {
     this.#closed = true;
     clearInterval(this.#timer);
     for (const running of this.#waiting) {
       this.#waiting.delete(running);
-      if (running.acks.lost) this.#host.drop(running);
-      else this.#start(running);
+      this.#host.drop(running);
     }
     const all = Array.from(this.#surplus);
     this.#surplus.clear();

@@ -16,6 +16,7 @@ class Site {
   /** What is known of the callers. */
   left = Promise.resolve(false);
   suspected = false;
+  hangs = false;
   readonly #requests: RequestDispatcher;
   #channel = { closed: false, ack: (): void => {}, nack: (): void => {} };
   #acks = new AckBatcher(this.#channel);
@@ -45,7 +46,10 @@ class Site {
       emit: () => {},
     };
     const once = procedure({ queue: "q", request: text(), reply: text(), idempotent: false });
-    const served = servedProcedure(once, () => `run ${++this.runs}`);
+    const served = servedProcedure(once, () => {
+      this.runs++;
+      return this.hangs ? new Promise(() => {}) : `run ${this.runs}`;
+    });
     this.#requests = new RequestDispatcher(served, host as unknown as ConsumerHost, false);
   }
 
@@ -57,6 +61,11 @@ class Site {
     });
     this.#requests.deliver(message, this.#acks, intake);
     await new Promise((resolve) => setTimeout(resolve));
+  }
+
+  /** How many handlers are in use. */
+  get handlers(): number {
+    return Array.from(this.#requests.running).filter(({ holdsHandler }) => holdsHandler).length;
   }
 
   reconnect(): void {
@@ -95,3 +104,12 @@ for (const [count, runs] of [[undefined, 0], [1, 1], [2, 0]] as const) {
     assertEquals([site.replies.length, site.replies[0]?.includes("aborted")], [1, runs === 0]);
   });
 }
+
+Deno.test("RequestDispatcher does not count a handler as busy whose request was lost, because it may hang", async () => {
+  const site = new Site();
+  site.hangs = true;
+  await site.deliver({});
+  assertEquals(site.handlers, 1);
+  site.reconnect();
+  assertEquals([site.handlers, site.runs], [0, 1]);
+});

@@ -57,7 +57,8 @@ class Site implements Disposable {
   readonly clock = new FakeClock();
   readonly log: string[] = [];
   readonly channels: FakeChannel[] = [];
-  readonly main = new AckBatcher(new FakeChannel());
+  readonly mainChannel = new FakeChannel();
+  readonly main = new AckBatcher(this.mainChannel);
   refused = false;
   pressed = true;
   longest = 20;
@@ -93,7 +94,7 @@ class Site implements Disposable {
   }
 
   /** A request arrives, by default on the first channel. */
-  arrive(name: string, acks = this.main): RunningRequest {
+  arrive(name: string, acks: AckBatcher | undefined = this.main): RunningRequest {
     const running = runningRequest(delivery({ properties: { expiration: "1000" } }), { acks, intake: this.intake });
     this.#names.set(running, name);
     this.intake.arrived(running);
@@ -228,7 +229,7 @@ Deno.test("RequestIntake keeps the channel of the second consumer until all that
   assertEquals([channel.acked, channel.closed], [[1], true]);
 });
 
-Deno.test("RequestIntake gives back what waits here over a channel that is lost, and starts the others", async () => {
+Deno.test("RequestIntake gives back what waits here over a channel that is lost, and keeps the others", async () => {
   using site = new Site();
   const channel = await site.overload();
   channel.listener.delivered?.(delivery({ deliveryTag: 1 }));
@@ -239,7 +240,36 @@ Deno.test("RequestIntake gives back what waits here over a channel that is lost,
   await channel.close();
   assertEquals([site.log, site.lost], [["run a", "drop b"], 1]);
   site.intake.close();
-  assertEquals(site.log, ["run a", "drop b", "run c"]);
+  assertEquals(site.log, ["run a", "drop b", "drop c"]);
+});
+
+Deno.test("RequestIntake goes on with the second consumer when the first one gets another channel", async () => {
+  using site = new Site();
+  const channel = await site.overload();
+  channel.listener.delivered?.(delivery({ deliveryTag: 1 }));
+  site.surplus?.delivered(1);
+  const running = site.arrive("a");
+  site.arrive("b", site.surplus);
+  site.arrive("c");
+  await site.mainChannel.close();
+  site.intake.channelReplaced();
+  assertEquals([site.log, channel.closed, site.lost], [["run a", "drop c"], false, 0]);
+  site.intake.handled(running);
+  await settle();
+  assertEquals(site.log, ["run a", "drop c", "run b"]);
+});
+
+Deno.test("RequestIntake that is closed starts nothing, and gives back what waits before it closes the channel", async () => {
+  using site = new Site();
+  const channel = await site.overload();
+  channel.listener.delivered?.(delivery({ deliveryTag: 1 }));
+  site.surplus?.delivered(1);
+  site.arrive("a");
+  site.arrive("b", site.surplus);
+  channel.onClosed(() => site.log.push("closed"));
+  site.intake.close();
+  await settle();
+  assertEquals(site.log, ["run a", "drop b", "closed"]);
 });
 
 Deno.test("RequestIntake opens another second consumer if work has come to take much longer", async () => {
