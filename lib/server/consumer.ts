@@ -1,8 +1,10 @@
+import { toRpcError } from "../connection/broker_error.ts";
 import type { Channel, ConsumeOptions } from "../connection/channel.ts";
 import type { ChannelPlan, KeptChannel } from "../connection/kept_channel.ts";
 import { settlesWithin } from "../contract/deadline.ts";
 import type { RpcError } from "../contract/errors.ts";
 import type { ServerFigures } from "../contract/server_info.ts";
+import type { ServerEvent } from "../events/server_event.ts";
 import type { ByteString } from "../wire/byte_string.ts";
 import { AckBatcher } from "./ack_batcher.ts";
 import type { ConsumerHost } from "./consumer_host.ts";
@@ -96,7 +98,7 @@ export class Consumer {
       opened: () => this.#setConsuming(true),
       lost: (error) => {
         this.#setConsuming(false);
-        if (isConsumerTimeout(error)) this.#timedOut();
+        if (isConsumerTimeout(error)) this.#timedOut(this.#acks);
       },
     };
     try {
@@ -115,6 +117,7 @@ export class Consumer {
     const intake = this.#intake ??= this.#requests.openIntake(this.#prefetch, {
       consumeArguments: () => this.#consumeOptions.arguments,
       openChannel: () => this.#host.connection.channel(`refuse requests of "${this.queue}"`),
+      ended: (acks, refusal) => this.#surplusEnded(acks, refusal),
     });
     intake.channelReplaced();
     // After what has not started is gone.
@@ -215,16 +218,10 @@ export class Consumer {
 
   /** The broker has ended the consumer, without saying why: the queue was deleted, or a request has taken too long. */
   async #consumerCanceled(channel: Channel, acks: AckBatcher, intake: RequestIntake): Promise<void> {
-    const { queue } = this;
-    const { connection } = this.#host;
     this.#setConsuming(false);
-    // Also because a quorum queue that is being deleted exists for a while after its consumers have ended.
-    await connection.sleep(ABSENCE_MS);
-    const timeout = await isMissing(connection, queue)
-      ? undefined
-      : consumerTimeout(queue, this.#requests.running, acks);
+    const timeout = await this.#timeoutOf(acks);
     if (channel.closed) return;
-    this.#host.emit(timeout ?? { type: "consumer_canceled", queue });
+    this.#host.emit(timeout ?? { type: "consumer_canceled", queue: this.queue });
     if (this.#stopped) return;
     const consumerTag = this.#consumerTag;
     if (timeout === undefined || consumerTag === undefined || this.#kept?.current !== channel) {
@@ -244,9 +241,26 @@ export class Consumer {
     this.#kept.replace();
   }
 
-  /** The broker has closed the channel because a request has taken too long. */
-  #timedOut(): void {
-    const timeout = consumerTimeout(this.queue, this.#requests.running, this.#acks);
+  /** The event for a consumer that the broker has ended; undefined if that was not because of a timeout. */
+  async #timeoutOf(acks: AckBatcher): Promise<ServerEvent | undefined> {
+    const { queue } = this;
+    const { connection } = this.#host;
+    // Also because a quorum queue that is being deleted exists for a while after its consumers have ended.
+    await connection.sleep(ABSENCE_MS);
+    return await isMissing(connection, queue) ? undefined : consumerTimeout(queue, this.#requests.running, acks);
+  }
+
+  /** The broker has ended the second consumer; its intake knows what to do. */
+  async #surplusEnded(acks: AckBatcher, refusal: Error | undefined): Promise<void> {
+    if (refusal === undefined) {
+      const timeout = await this.#timeoutOf(acks);
+      if (timeout !== undefined) this.#host.emit(timeout);
+    } else if (isConsumerTimeout(toRpcError(refusal, `serve "${this.queue}"`))) this.#timedOut(acks);
+  }
+
+  /** The broker has closed a channel because a request has taken too long. */
+  #timedOut(acks: AckBatcher | undefined): void {
+    const timeout = consumerTimeout(this.queue, this.#requests.running, acks);
     if (timeout !== undefined) this.#host.emit(timeout);
   }
 }

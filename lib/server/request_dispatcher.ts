@@ -69,7 +69,10 @@ export class RequestDispatcher {
   }
 
   /** What starts the requests of the queue, of which at most `prefetch` run at once, but for those of lost channels. */
-  openIntake(prefetch: number, surplus: Pick<SurplusHost, "consumeArguments" | "openChannel">): RequestIntake {
+  openIntake(
+    prefetch: number,
+    surplus: Pick<SurplusHost, "consumeArguments" | "openChannel" | "ended">,
+  ): RequestIntake {
     const intake: RequestIntake = new RequestIntake(prefetch, {
       ...surplus,
       queue: this.#queue,

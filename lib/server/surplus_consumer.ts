@@ -2,6 +2,7 @@ import type { Channel } from "../connection/channel.ts";
 import { settlesWithin } from "../contract/deadline.ts";
 import type { Delivery } from "../wire/message.ts";
 import { AckBatcher } from "./ack_batcher.ts";
+import { FormerConsumer } from "./former_consumer.ts";
 
 /** What a second consumer needs from its server. */
 export interface SurplusHost {
@@ -13,6 +14,8 @@ export interface SurplusHost {
   /** Opens a channel of its own, which a broker that allows no second consumer may close. */
   openChannel(): Promise<Channel>;
   deliver(delivery: Delivery, acks: AckBatcher): void;
+  /** The broker has ended the consumer: alone if there is no `refusal`, else by closing its channel. */
+  ended(acks: AckBatcher, refusal: Error | undefined): void;
 }
 
 /** At least so many requests are taken at once, so that one round trip to the broker refuses many. */
@@ -30,7 +33,7 @@ const PRIORITY = -1;
 /** How long a consumer that is ended waits at most until the broker may send no more requests, in ms. */
 export const CANCEL_PATIENCE_MS = 250;
 
-/** How it ended: when it was not needed any more; with requests that go back to the queue; or before it began. */
+/** How it ended: when it was not needed any more; while the broker may deliver its requests again; or before it began. */
 export type SurplusEnd = "idle" | "lost" | "refused";
 
 /** How many requests are taken at once beside a first consumer with that prefetch, at the most. */
@@ -64,7 +67,7 @@ export class SurplusConsumer {
   #stopping = false;
   #over = false;
 
-  /** @param gone Called once, when its channel is closed. */
+  /** @param gone Called once, when its channel is closed or the broker has ended it. */
   constructor(prefetch: number, host: SurplusHost, gone: (how: SurplusEnd) => void) {
     this.#prefetch = prefetch;
     this.#host = host;
@@ -113,16 +116,19 @@ export class SurplusConsumer {
   async #open(): Promise<void> {
     try {
       const channel = await this.#host.openChannel();
-      channel.onClosed(() => this.#end("lost"));
       this.#channel = channel;
       if (this.#over) {
         await channel.close();
         return;
       }
       const acks = this.#acks = new AckBatcher(channel);
+      channel.onClosed((refusal) => {
+        if (refusal !== undefined && !this.#over) this.#host.ended(acks, refusal);
+        this.#end("lost");
+      });
       channel.listen({
         delivered: (delivery) => this.#host.deliver(delivery, acks),
-        consumerCanceled: () => this.close(),
+        consumerCanceled: () => this.#canceled(channel, acks),
       });
       await channel.prefetch(this.#prefetch);
       const consumerTag = await channel.consume(this.#host.queue, {
@@ -136,6 +142,27 @@ export class SurplusConsumer {
     } catch {
       this.#close("refused");
     }
+  }
+
+  /** Its requests keep their channel, or all would be delivered again and not only the one that has taken too long. */
+  #canceled(channel: Channel, acks: AckBatcher): void {
+    const consumerTag = this.#consumerTag;
+    if (consumerTag === undefined) {
+      this.close();
+      return;
+    }
+    // It may come again, for further requests that exceed the timeout.
+    if (this.#over) return;
+    this.#stopping = true;
+    this.#host.ended(acks, undefined);
+    const former = new FormerConsumer(channel, consumerTag, acks);
+    channel.listen({
+      delivered: (delivery) => {
+        former.cancel();
+        this.#host.deliver(delivery, acks);
+      },
+    });
+    this.#end("lost");
   }
 
   #end(how: SurplusEnd): void {

@@ -19,11 +19,11 @@ class FakeChannel {
   readonly acked: number[] = [];
   listener: ChannelListener = {};
   options: ConsumeOptions | undefined;
-  #onClosed: (() => void)[] = [];
+  #onClosed: ((refusal: Error | undefined) => void)[] = [];
   listen(listener: ChannelListener): void {
     this.listener = listener;
   }
-  onClosed(closed: () => void): void {
+  onClosed(closed: (refusal: Error | undefined) => void): void {
     this.#onClosed.push(closed);
   }
   ack(deliveryTag: number): void {
@@ -43,10 +43,10 @@ class FakeChannel {
     this.asked.push(`cancel ${consumerTag}`);
     return Promise.resolve();
   }
-  close(): Promise<void> {
+  close(refusal?: Error): Promise<void> {
     if (!this.closed) {
       this.closed = true;
-      for (const closed of this.#onClosed) closed();
+      for (const closed of this.#onClosed) closed(refusal);
     }
     return Promise.resolve();
   }
@@ -78,6 +78,7 @@ class Site implements Disposable {
         return Promise.resolve(channel as unknown as Channel);
       },
       deliver: (_, acks) => this.surplus = acks,
+      ended: (_, refusal) => this.log.push(`ended ${refusal?.message}`),
       isPressed: () => this.pressed,
       longest: () => this.longest,
       judge: () => this.refused ? WHY : undefined,
@@ -299,10 +300,11 @@ Deno.test("RequestIntake does without a second consumer if the broker allows non
   using site = new Site();
   const channel = await site.overload();
   channel.listener.consumerCanceled?.();
+  await settle();
   assert(channel.closed);
   site.arrive("a");
   site.arrive("b");
-  assertEquals(site.log, ["run a", "run b"]);
+  assertEquals(site.log, ["ended undefined", "run a", "run b"]);
   // It is not tried again for each refusal.
   await site.overload();
   assertEquals(site.channels.length, 1);
@@ -360,4 +362,36 @@ Deno.test("RequestIntake has no further consumers as long as the handlers are bu
   site.clock.advance(250);
   await settle();
   assertEquals(site.channels.length, 1);
+});
+
+Deno.test("RequestIntake lets the second consumer finish its requests if the broker has ended it", async () => {
+  using site = new Site();
+  const channel = await site.overload();
+  for (const tag of [1, 2]) {
+    channel.listener.delivered?.(delivery({ deliveryTag: tag }));
+    site.surplus?.delivered(tag);
+  }
+  site.arrive("a", site.surplus);
+  site.arrive("b", site.surplus);
+  for (let n = 0; n < 2; n++) channel.listener.consumerCanceled?.();
+  await settle();
+  assertEquals([site.log, site.lost, channel.closed], [["run a", "ended undefined"], 1, false]);
+  site.surplus?.ack(2);
+  await settle();
+  // The broker goes on with it, because all that it took back is acknowledged.
+  channel.listener.delivered?.(delivery({ deliveryTag: 3 }));
+  site.surplus?.delivered(3);
+  site.surplus?.ack(1);
+  await settle();
+  assertEquals([channel.asked.slice(2), channel.acked, channel.closed], [["cancel tag"], [2, 1], false]);
+  site.surplus?.ack(3);
+  await settle();
+  assertEquals([channel.closed, site.lost], [true, 1]);
+});
+
+Deno.test("RequestIntake tells why the broker has closed the channel of the second consumer", async () => {
+  using site = new Site();
+  const channel = await site.overload();
+  await channel.close(new Error("timed out"));
+  assertEquals([site.log, site.lost], [["ended timed out"], 1]);
 });
