@@ -6,6 +6,7 @@
  */
 
 import type { Procedure, QueueType, RequestContext, RpcError } from "../../lib/rpc.ts";
+import { sleep } from "../support/handlers.ts";
 
 /** How long the handler of a method takes, in ms: evenly spread from the first to the second. */
 export type Spread = readonly [least: number, most: number];
@@ -75,20 +76,6 @@ function say(said: object): void {
 function moveClock({ shift, drift }: ClientPlan): void {
   const now = performance.now.bind(performance);
   Object.defineProperty(performance, "now", { value: () => now() * (1 + drift / 1e6) + shift });
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    function abort(): void {
-      clearTimeout(timer);
-      reject(signal.reason);
-    }
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", abort);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", abort);
-  });
 }
 
 async function makeService({ queue, queueType, methods }: Place) {

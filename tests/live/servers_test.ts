@@ -5,6 +5,7 @@
  */
 
 import { assert, assertEquals, assertGreater, assertLess, assertMatch } from "@std/assert";
+import type { Channel } from "amqplib";
 import { Buffer } from "node:buffer";
 import { integer, method, RpcClient, RpcError, RpcServer, service } from "../../lib/rpc.ts";
 import { encodeServerInfo } from "../../lib/wire/server_info.ts";
@@ -29,6 +30,20 @@ async function plainConsumer(url: string, queue: string): Promise<AsyncDisposabl
       await running;
     },
   };
+}
+
+/** Hears the questions for the servers of a queue, as one of them does. */
+async function hearQuestions(
+  channel: Channel,
+  queue: string,
+  asked: (replyTo: string, correlationId: string) => void,
+): Promise<void> {
+  const { queue: heard } = await channel.assertQueue("", { exclusive: true });
+  await channel.bindQueue(heard, "rpc.control", queue);
+  await channel.consume(heard, (message) => {
+    const { replyTo, correlationId } = message?.properties ?? {};
+    asked(replyTo, correlationId);
+  }, { noAck: true });
 }
 
 live("A server tells how the calls of each method have ended", async ({ url, queue }) => {
@@ -142,10 +157,7 @@ live("An answer of a server that drains does not end the wait for those that ser
   const { servers: [real] } = await client.servers(queue);
   assert(real !== undefined);
   await withChannel(url, async (channel) => {
-    const { queue: heard } = await channel.assertQueue("", { exclusive: true });
-    await channel.bindQueue(heard, "rpc.control", queue);
-    await channel.consume(heard, (message) => {
-      const { replyTo, correlationId } = message?.properties ?? {};
+    await hearQuestions(channel, queue, (replyTo, correlationId) => {
       const answer = (id: string, state: "serving" | "draining"): boolean =>
         channel.sendToQueue(
           replyTo,
@@ -154,7 +166,7 @@ live("An answer of a server that drains does not end the wait for those that ser
         );
       for (const id of ["a", "b", "c"]) answer(id, "draining");
       setTimeout(() => answer("d", "serving"), 200);
-    }, { noAck: true });
+    });
     await channel.consume(queue, () => {});
     const { servers, consumers } = await client.servers(queue, { timeout: 20_000 });
     assertEquals([consumers, servers.map(({ id }) => id).sort()], [2, [real.id, "a", "b", "c", "d"].sort()]);
@@ -167,15 +179,12 @@ live("A server with further consumers does not end the wait for the other server
   const { servers: [real] } = await client.servers(queue);
   assert(real !== undefined);
   await withChannel(url, async (channel) => {
-    const { queue: heard } = await channel.assertQueue("", { exclusive: true });
-    await channel.bindQueue(heard, "rpc.control", queue);
-    await channel.consume(heard, (message) => {
-      const { replyTo, correlationId } = message?.properties ?? {};
+    await hearQuestions(channel, queue, (replyTo, correlationId) => {
       const answer = (id: string, consumers: number): boolean =>
         channel.sendToQueue(replyTo, Buffer.from(encodeServerInfo({ ...real, id, consumers })), { correlationId });
       answer("loaded", 3);
       setTimeout(() => answer("late", 1), 5);
-    }, { noAck: true });
+    });
     for (let n = 0; n < 3; n++) await channel.consume(queue, () => {});
     const began = performance.now();
     const { servers } = await client.servers(queue, { timeout: 20_000 });
@@ -314,15 +323,12 @@ live("A flood of answers of servers that drain is cut off", async ({ url, queue 
   const { servers: [real] } = await client.servers(queue);
   assert(real !== undefined);
   await withChannel(url, async (channel) => {
-    const { queue: heard } = await channel.assertQueue("", { exclusive: true });
-    await channel.bindQueue(heard, "rpc.control", queue);
-    await channel.consume(heard, (message) => {
-      const { replyTo, correlationId } = message?.properties ?? {};
+    await hearQuestions(channel, queue, (replyTo, correlationId) => {
       for (let n = 0; n < 1_000; n++) {
         const body = encodeServerInfo({ ...real, id: `${n}`, state: "draining", consumers: 0 });
         channel.sendToQueue(replyTo, Buffer.from(body), { correlationId });
       }
-    }, { noAck: true });
+    });
     await channel.consume(queue, () => {});
     const { servers, consumers } = await client.servers(queue, { timeout: 20_000 });
     assertEquals([consumers, servers.length], [2, 102]);
@@ -333,15 +339,12 @@ live("What is no answer is no server", async ({ url, queue }) => {
   await using _server = await startServer(url, texts(queue), (text) => text);
   await using _plain = await plainConsumer(url, queue);
   await withChannel(url, async (channel) => {
-    const { queue: heard } = await channel.assertQueue("", { exclusive: true });
-    await channel.bindQueue(heard, "rpc.control", queue);
-    await channel.consume(heard, (message) => {
-      const { replyTo, correlationId } = message?.properties ?? {};
+    await hearQuestions(channel, queue, (replyTo, correlationId) => {
       for (const body of ["", "{}", "null", "[]", '{"id":1}', "\xff", `{"id":"x","methods":${"[".repeat(50_000)}`]) {
         channel.sendToQueue(replyTo, Buffer.from(body, "latin1"), { correlationId });
       }
       channel.sendToQueue(replyTo, Buffer.alloc(0), { correlationId: "another" });
-    }, { noAck: true });
+    });
     await using client = await RpcClient.connect(url);
     const { servers } = await client.servers(queue, { timeout: 300 });
     assertEquals(servers.length, 1);

@@ -20,6 +20,7 @@ import {
   RpcServer,
   service,
 } from "../../lib/rpc.ts";
+import { sleep } from "./handlers.ts";
 
 /** From number to number, the same for the lab's clients and servers. */
 export type Doubling = Procedure<number, number, number, number>;
@@ -106,20 +107,6 @@ export function heapInUse(): number {
   if (typeof collect !== "function") throw new Error("Cannot collect garbage: V8 has no gc()");
   collect();
   return Deno.memoryUsage().heapUsed;
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    function abort(): void {
-      clearTimeout(timer);
-      reject(signal.reason);
-    }
-    const timer = setTimeout(() => {
-      signal.removeEventListener("abort", abort);
-      resolve();
-    }, ms);
-    signal.addEventListener("abort", abort);
-  });
 }
 
 /** Computes without a pause. */
