@@ -1,4 +1,4 @@
-import { BlindShedding } from "./blind_shedding.ts";
+import { BlindShedding, type Place } from "./blind_shedding.ts";
 import type { ServiceTime } from "./service_time.ts";
 
 /*
@@ -32,6 +32,8 @@ const ERROR_DECAY = 0.98;
 export interface Candidate {
   /** How long its caller waits in all, in ms; absent for plain clients, whose requests are always started. */
   readonly expiration: number | undefined;
+  /** Whether its client sends its clock, and so can be asked for it. */
+  readonly clocked: boolean;
   /** Whether its wait is known: the clock of its client was confirmed. */
   readonly known: boolean;
   /** When its caller stops waiting, at the latest, which is the better known the better its wait is; on the clock of `performance.now()`. */
@@ -71,22 +73,21 @@ export class Admission {
   /**
    * Whether a request must be refused.
    *
-   * @param mayWait Whether it would not be started at once.
    * @returns Why; undefined if it may be started.
    */
-  judge(request: Candidate, service: ServiceTime, now: number, mayWait: boolean): Refusal | undefined {
+  judge(request: Candidate, service: ServiceTime, now: number, place: Place): Refusal | undefined {
     const { expiration, endsAt } = request;
     if (expiration === undefined) return undefined;
     const left = endsAt - now;
     if (left <= SHORT_TIME * expiration) {
-      const needed = this.isPressed(now) ? this.#need(service, expiration, mayWait) : service.least;
+      const needed = this.isPressed(now) ? this.#need(service, expiration, place !== "handler") : service.least;
       if (left < needed || left <= HALF_TIME * expiration) this.#press(now);
       if (left >= needed) return undefined;
       return { left, needed };
     }
-    if (!this.#blind.refuses(now, !mayWait)) return undefined;
-    if (request.known) {
-      this.#blind.stop();
+    if (!this.#blind.refuses(now, place)) return undefined;
+    if (request.clocked) {
+      if (request.known) this.#blind.stop();
       return undefined;
     }
     this.#press(now);
@@ -119,7 +120,7 @@ export class Admission {
     }
     // Its caller has left long before its deadline, as far as that is known: it had waited, or its user has canceled it.
     if (early < LONG_WAIT * expiration || request.known) return false;
-    if (this.#blind.inVain(startedAt, now)) this.#press(now);
+    if (!request.clocked && this.#blind.inVain(startedAt, now)) this.#press(now);
     return true;
   }
 

@@ -1,3 +1,6 @@
+/** Where a request would go: to a handler that is free; or it would wait here, where there is room, or hardly any. */
+export type Place = "handler" | "room" | "full";
+
 /** A burst was too short if fewer requests than this were answered after it, and too long if more than ten times as many. */
 const ENOUGH_ANSWERS = 20;
 const MIN_BURST = 4;
@@ -14,7 +17,8 @@ const MAX_SHARE = 100;
 
 /**
  * Refuses requests whose wait is not known. It learns only from work in vain: requests whose callers stopped waiting
- * before the handler had ended.
+ * before the handler had ended. These may also have been canceled by their users, so nothing is refused as long as a
+ * handler is free, or few requests wait for one.
  *
  * Then a burst of requests is refused, so that the next ones have waited for less; it is doubled until work in vain is
  * rare. From then on, for each answer, so many are refused as were before, so that the queue stays as it is.
@@ -34,19 +38,15 @@ export class BlindShedding {
   /** When a request came last, or a handler ended. */
   #activeAt = -Infinity;
 
-  /**
-   * Whether the next request is refused.
-   *
-   * @param free Whether a handler is free for it.
-   */
-  refuses(now: number, free: boolean): boolean {
+  /** Whether the next request is refused. */
+  refuses(now: number, place: Place): boolean {
     if (this.#burst === 0) return false;
     const idle = now - this.#activeAt;
     this.#activeAt = now;
-    if (free && idle > IDLE_MS) {
-      this.stop();
-      return false;
-    }
+    if (place === "handler" && idle > IDLE_MS) this.stop();
+    // With a long queue there is no room here for longer than a round trip.
+    if (place === "room") this.#owed = this.#share = 0;
+    if (place !== "full") return false;
     if (this.#toRefuse > 0 && now < this.#refuseUntil) this.#toRefuse--;
     else if (this.#owed >= 1) this.#owed--;
     else return false;

@@ -2,6 +2,7 @@ import { RpcError } from "../contract/errors.ts";
 import type { ServerEvent } from "../events/server_event.ts";
 import type { ByteString } from "../wire/byte_string.ts";
 import { Admission, type Refusal } from "./admission.ts";
+import type { Place } from "./blind_shedding.ts";
 import type { RunningRequest } from "./running_request.ts";
 import { ServiceTime } from "./service_time.ts";
 
@@ -45,12 +46,12 @@ export class OverloadGuard {
   }
 
   /** Why a request must be refused; undefined if it may be started, now or after it has waited for a handler. */
-  judge(running: RunningRequest, now: number, mayWait: boolean): Refusal | undefined {
+  judge(running: RunningRequest, now: number, place: Place): Refusal | undefined {
     const service = this.#services.get(running.method);
     if (service === undefined || running.expiration === undefined) return undefined;
     const { sentAt, replyTo } = running.meta;
     if (now < this.#askUntil && sentAt !== undefined && !running.known) this.#host.askClock(replyTo);
-    const why = this.#admission.judge(running, service, now, mayWait);
+    const why = this.#admission.judge(running, service, now, place);
     if (why !== undefined) this.#askUntil = now + ASK_MS;
     return why;
   }

@@ -80,7 +80,7 @@ export class RequestDispatcher {
       deliver: (delivery, acks) => this.deliver(delivery, acks, intake),
       isPressed: (now) => this.#guard?.isPressed(now) ?? false,
       longest: () => this.#guard?.longest ?? 0,
-      judge: (running, now, mayWait) => this.#guard?.judge(running, now, mayWait),
+      judge: (running, now, place) => this.#guard?.judge(running, now, place),
       run: (running) => this.#run(running),
       refuse: (running, why) => this.#refuse(running, why),
       drop: (running) => this.#drop(running),

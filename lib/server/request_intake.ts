@@ -1,4 +1,5 @@
 import type { Refusal } from "./admission.ts";
+import type { Place } from "./blind_shedding.ts";
 import type { Intake, RunningRequest } from "./running_request.ts";
 import {
   SurplusConsumer,
@@ -11,7 +12,7 @@ import {
 /** What an intake needs from its consumer. */
 export interface IntakeHost extends SurplusHost {
   /** Why a request must be refused; undefined if it may be started, now or after it has waited here. */
-  judge(running: RunningRequest, now: number, mayWait: boolean): Refusal | undefined;
+  judge(running: RunningRequest, now: number, place: Place): Refusal | undefined;
   /** Whether there was a sign of overload a moment ago. */
   isPressed(now: number): boolean;
   /** About the longest that any handler takes now, in ms. */
@@ -30,6 +31,9 @@ const CHECK_MS = 250;
 const PAUSE_MS = 10_000;
 /** If a handler is idle that many times in a row, requests are not refused fast enough. */
 const SLOW = 2;
+
+/** If no more than this part of what may wait here does, the queue is short. */
+export const ROOM = 1 / 4;
 
 const SETTLED = Promise.resolve();
 
@@ -74,7 +78,7 @@ export class RequestIntake implements Intake {
     const mayWait = this.#surplus.size > 0 && this.#busy >= this.#prefetch;
     if (this.#waiting.size > 0) this.#refuseFirst();
     if (running.whyAborted !== undefined) this.#host.run(running);
-    else if (this.#isRefused(running, running.arrivedAt, mayWait)) return;
+    else if (this.#isRefused(running, running.arrivedAt, mayWait ? this.#place : "handler")) return;
     else if (mayWait || this.#waiting.size > 0) this.#waiting.add(running);
     else this.#start(running);
   }
@@ -132,6 +136,11 @@ export class RequestIntake implements Intake {
     for (const surplus of all) surplus.close();
   }
 
+  /** Where a request goes that no handler is free for. */
+  get #place(): Place {
+    return this.#waiting.size < this.#all * ROOM ? "room" : "full";
+  }
+
   #start(running: RunningRequest): void {
     running.holdsHandler = true;
     this.#busy++;
@@ -146,7 +155,7 @@ export class RequestIntake implements Intake {
       this.#waiting.delete(first);
       if (first.acks.lost) this.#host.drop(first);
       else if (first.whyAborted !== undefined) this.#host.run(first);
-      else if (!this.#isRefused(first, performance.now(), false)) this.#start(first);
+      else if (!this.#isRefused(first, performance.now(), "handler")) this.#start(first);
     }
   }
 
@@ -154,7 +163,7 @@ export class RequestIntake implements Intake {
   #refuseFirst(): void {
     const now = performance.now();
     for (const first of this.#waiting) {
-      const why = this.#host.judge(first, now, false);
+      const why = this.#host.judge(first, now, "handler");
       if (why === undefined) return;
       this.#waiting.delete(first);
       this.#host.refuse(first, why);
@@ -170,8 +179,8 @@ export class RequestIntake implements Intake {
     }
   }
 
-  #isRefused(running: RunningRequest, now: number, mayWait: boolean): boolean {
-    const why = this.#host.judge(running, now, mayWait);
+  #isRefused(running: RunningRequest, now: number, place: Place): boolean {
+    const why = this.#host.judge(running, now, place);
     if (this.#surplus.size === 0 && this.#host.isPressed(now) && !this.#closed && now >= this.#againAt) {
       this.#openFirst();
     }

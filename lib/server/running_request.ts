@@ -134,6 +134,11 @@ export class RunningRequest {
     return this.meta.expiration;
   }
 
+  /** Whether its client sends its clock. */
+  get clocked(): boolean {
+    return this.meta.sentAt !== undefined;
+  }
+
   /** Whether `waited` is about the true wait, and not only a lower bound of it. */
   get known(): boolean {
     return this.#host.knowsWaits(this.meta.replyTo);

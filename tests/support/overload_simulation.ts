@@ -1,5 +1,7 @@
 import { Admission, type Candidate } from "../../lib/server/admission.ts";
+import type { Place } from "../../lib/server/blind_shedding.ts";
 import { ClockOffsets } from "../../lib/server/clock_offsets.ts";
+import { ROOM } from "../../lib/server/request_intake.ts";
 import { ServiceTime } from "../../lib/server/service_time.ts";
 import { surplusPrefetch } from "../../lib/server/surplus_consumer.ts";
 import { Random } from "./random.ts";
@@ -44,6 +46,7 @@ interface Request {
 class Taken implements Candidate {
   readonly expiration: number;
   readonly waited: number;
+  readonly clocked: boolean;
   readonly known: boolean;
   readonly endsAt: number;
   startedAt = 0;
@@ -52,6 +55,7 @@ class Taken implements Candidate {
   constructor({ sentAt }: Request, now: number, deadline: number, server: Server, clock: boolean) {
     this.expiration = deadline;
     this.waited = clock ? server.clocks.waited("client", timeOf(sentAt), now, deadline) : 0;
+    this.clocked = clock;
     this.known = clock && server.asked;
     this.endsAt = now - this.waited + deadline;
     this.trueEnd = sentAt + deadline;
@@ -85,8 +89,8 @@ export function simulate(plan: Simulation, from = 0, to: number = plan.duration)
     return new Taken(request, now, plan.deadline, server, plan.clock);
   }
 
-  function isRefused(request: Taken, now: number, server: Server, mayWait: boolean): boolean {
-    if (!plan.shedding || server.admission.judge(request, server.service, now, mayWait) === undefined) return false;
+  function isRefused(request: Taken, now: number, server: Server, place: Place): boolean {
+    if (!plan.shedding || server.admission.judge(request, server.service, now, place) === undefined) return false;
     if (inWindow(now)) counts.refused++;
     return true;
   }
@@ -114,7 +118,7 @@ export function simulate(plan: Simulation, from = 0, to: number = plan.duration)
       const held = server.held.shift();
       const request = held ?? take(now, server);
       if (request === undefined) return;
-      if (isRefused(request, now, server, false)) {
+      if (isRefused(request, now, server, "handler")) {
         if (held === undefined) return;
         continue;
       }
@@ -136,10 +140,12 @@ export function simulate(plan: Simulation, from = 0, to: number = plan.duration)
       end(now, server);
       start(now, server, index);
       if (server.current === undefined || !server.admission.isPressed(now)) continue;
-      while (server.held.length > 0 && isRefused(server.held[0] as Taken, now, server, false)) server.held.shift();
-      if (server.held.length >= surplusPrefetch(1, server.service.most)) continue;
+      while (server.held.length > 0 && isRefused(server.held[0] as Taken, now, server, "handler")) server.held.shift();
+      const room = surplusPrefetch(1, server.service.most);
+      if (server.held.length >= room) continue;
       const request = take(now, server);
-      if (request !== undefined && !isRefused(request, now, server, true)) server.held.push(request);
+      const place = server.held.length < room * ROOM ? "room" : "full";
+      if (request !== undefined && !isRefused(request, now, server, place)) server.held.push(request);
     }
   }
   const { work, ...others } = counts;

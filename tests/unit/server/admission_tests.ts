@@ -11,16 +11,16 @@ function learned(): { readonly admission: Admission; readonly service: ServiceTi
 
 /** A request with a deadline of one second, of which so much is left at the time 10,000. */
 function request(left: number, more: Partial<Candidate> = {}): Candidate {
-  return { expiration: 1_000, known: false, endsAt: 10_000 + left, startedAt: 10_000, ...more };
+  return { expiration: 1_000, clocked: false, known: false, endsAt: 10_000 + left, startedAt: 10_000, ...more };
 }
 
 const NOW = 10_000;
 
 Deno.test("Admission starts a request without a deadline, whatever else", () => {
   const { admission, service } = learned();
-  admission.judge(request(1), service, NOW, false);
+  admission.judge(request(1), service, NOW, "handler");
   assertEquals(
-    admission.judge(request(0, { expiration: undefined, endsAt: Infinity }), service, NOW, false),
+    admission.judge(request(0, { expiration: undefined, endsAt: Infinity }), service, NOW, "handler"),
     undefined,
   );
 });
@@ -29,17 +29,17 @@ Deno.test("Admission refuses what has waited for long and has less time left tha
   const service = new ServiceTime();
   service.ended(620);
   const admission = new Admission([service]);
-  assertEquals(admission.judge(request(630), service, NOW, false), undefined);
+  assertEquals(admission.judge(request(630), service, NOW, "handler"), undefined);
   assert(!admission.isPressed(NOW));
-  assertEquals(admission.judge(request(610), service, NOW, false), { left: 610, needed: 620 });
+  assertEquals(admission.judge(request(610), service, NOW, "handler"), { left: 610, needed: 620 });
   assert(admission.isPressed(NOW));
 });
 
 Deno.test("Admission takes it for a sign of overload that a request has waited for half of its time", () => {
   const { admission, service } = learned();
-  assertEquals(admission.judge(request(501), service, NOW, false), undefined);
+  assertEquals(admission.judge(request(501), service, NOW, "handler"), undefined);
   assert(!admission.isPressed(NOW));
-  assertEquals(admission.judge(request(500), service, NOW, false), undefined);
+  assertEquals(admission.judge(request(500), service, NOW, "handler"), undefined);
   assert(admission.isPressed(NOW));
 });
 
@@ -48,27 +48,27 @@ Deno.test("Admission never refuses what has waited for less than a quarter of it
   // The first one took long, because something had to be loaded.
   service.ended(5_000);
   const admission = new Admission([service]);
-  assertEquals(admission.judge(request(760), service, NOW, false), undefined);
-  assert(admission.judge(request(740), service, NOW, false) !== undefined);
+  assertEquals(admission.judge(request(760), service, NOW, "handler"), undefined);
+  assert(admission.judge(request(740), service, NOW, "handler") !== undefined);
   // Also under overload.
-  assertEquals(admission.judge(request(760), service, NOW, true), undefined);
+  assertEquals(admission.judge(request(760), service, NOW, "room"), undefined);
 });
 
 Deno.test("Admission leaves a margin while the servers are overloaded, and a larger one for what would wait", () => {
   const { admission, service } = learned();
-  admission.judge(request(1), service, NOW, false);
-  assert(admission.judge(request(31), service, NOW, false) !== undefined);
-  assertEquals(admission.judge(request(33), service, NOW, false), undefined);
-  assert(admission.judge(request(59), service, NOW, true) !== undefined);
-  assertEquals(admission.judge(request(61), service, NOW, true), undefined);
+  admission.judge(request(1), service, NOW, "handler");
+  assert(admission.judge(request(31), service, NOW, "handler") !== undefined);
+  assertEquals(admission.judge(request(33), service, NOW, "handler"), undefined);
+  assert(admission.judge(request(59), service, NOW, "room") !== undefined);
+  assertEquals(admission.judge(request(61), service, NOW, "room"), undefined);
 });
 
 Deno.test("Admission needs no margin any more a second after the last sign of overload", () => {
   const { admission, service } = learned();
-  admission.judge(request(1), service, NOW, false);
+  admission.judge(request(1), service, NOW, "handler");
   const later = NOW + 1_000;
   assert(!admission.isPressed(later));
-  assertEquals(admission.judge(request(25, { endsAt: later + 25 }), service, later, false), undefined);
+  assertEquals(admission.judge(request(25, { endsAt: later + 25 }), service, later, "handler"), undefined);
 });
 
 Deno.test("Admission lets all methods wait alike, so that slow ones are not starved", () => {
@@ -77,20 +77,20 @@ Deno.test("Admission lets all methods wait alike, so that slow ones are not star
   quick.ended(5);
   slow.ended(80);
   const admission = new Admission([quick, slow]);
-  admission.judge(request(1), quick, NOW, false);
-  assert(admission.judge(request(170), quick, NOW, true) !== undefined);
-  assertEquals(admission.judge(request(190), quick, NOW, true), undefined);
+  admission.judge(request(1), quick, NOW, "handler");
+  assert(admission.judge(request(170), quick, NOW, "room") !== undefined);
+  assertEquals(admission.judge(request(190), quick, NOW, "room"), undefined);
   // But not for more than half of their deadline.
   slow.ended(5_000);
-  assertEquals(admission.judge(request(501), quick, NOW, true), undefined);
+  assertEquals(admission.judge(request(501), quick, NOW, "room"), undefined);
 });
 
 Deno.test("Admission counts the time for which a request has waited at the server", () => {
   const { admission, service } = learned();
   // It had not waited when it came.
   const held = request(1_000);
-  assertEquals(admission.judge(held, service, NOW, true), undefined);
-  assert(admission.judge(held, service, NOW + 985, false) !== undefined);
+  assertEquals(admission.judge(held, service, NOW, "room"), undefined);
+  assert(admission.judge(held, service, NOW + 985, "handler") !== undefined);
 });
 
 Deno.test("Admission takes it for a sign of overload that what had waited for long was started in vain", () => {
@@ -103,9 +103,9 @@ Deno.test("Admission learns by how much waits are longer than is known, and forg
   const { admission, service } = learned();
   // It seemed to have 100 ms left, but its caller stopped waiting after 15.
   assert(admission.ended(request(100), service, NOW + 15, false));
-  assert(admission.judge(request(100), service, NOW, false) !== undefined);
+  assert(admission.judge(request(100), service, NOW, "handler") !== undefined);
   for (let n = 0; n < 300; n++) admission.ended(request(500), service, NOW + 20, true);
-  assertEquals(admission.judge(request(50), service, NOW, false), undefined);
+  assertEquals(admission.judge(request(50), service, NOW, "handler"), undefined);
 });
 
 Deno.test("Admission takes a handler that outlasts a deadline for no sign of overload", () => {
@@ -129,10 +129,24 @@ Deno.test("Admission refuses blindly after work in vain whose wait is not known,
   }
   const now = NOW + 40;
   assert(admission.isPressed(now));
-  assertEquals(admission.judge(fresh, service, now, true), { left: undefined, needed: 20 });
-  assertEquals(admission.judge(request(1_000, { known: true }), service, now, true), undefined);
+  assertEquals(admission.judge(fresh, service, now, "full"), { left: undefined, needed: 20 });
+  assertEquals(admission.judge(request(1_000, { clocked: true, known: true }), service, now, "full"), undefined);
   // What is known of one is true of those behind it.
-  assertEquals(admission.judge(fresh, service, now, true), undefined);
+  assertEquals(admission.judge(fresh, service, now, "full"), undefined);
+});
+
+Deno.test("Admission refuses nothing blindly because of requests whose clients can be asked for their clocks", () => {
+  const { admission, service } = learned();
+  const clocked = request(1_000, { clocked: true });
+  const cancel = (what: Candidate, startedAt: number): boolean =>
+    admission.ended({ ...what, startedAt }, service, startedAt + 15, false);
+  for (const startedAt of [NOW, NOW + 20, NOW + 40]) assert(cancel(clocked, startedAt));
+  assert(!admission.isPressed(NOW + 60));
+  assertEquals(admission.judge(request(1_000), service, NOW + 60, "full"), undefined);
+  // And does not refuse them itself.
+  for (const startedAt of [NOW + 60, NOW + 80]) cancel(request(1_000), startedAt);
+  assertEquals(admission.judge(clocked, service, NOW + 100, "full"), undefined);
+  assert(admission.judge(request(1_000), service, NOW + 100, "full") !== undefined);
 });
 
 Deno.test("Admission takes requests without a deadline for no sign of anything", () => {
@@ -147,6 +161,6 @@ Deno.test("Admission takes requests without a deadline for no sign of anything",
 Deno.test("Admission ignores a cancel that comes much too early after a wait that is known", () => {
   const { admission, service } = learned();
   assert(!admission.ended(request(700), service, NOW + 15, false));
-  admission.judge(request(1), service, NOW, false);
-  assertEquals(admission.judge(request(33), service, NOW, false), undefined);
+  admission.judge(request(1), service, NOW, "handler");
+  assertEquals(admission.judge(request(33), service, NOW, "handler"), undefined);
 });

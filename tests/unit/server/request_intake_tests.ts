@@ -56,6 +56,7 @@ class FakeChannel {
 class Site implements Disposable {
   readonly clock = new FakeClock();
   readonly log: string[] = [];
+  readonly places: string[] = [];
   readonly channels: FakeChannel[] = [];
   readonly mainChannel = new FakeChannel();
   readonly main = new AckBatcher(this.mainChannel);
@@ -81,7 +82,10 @@ class Site implements Disposable {
       ended: (_, refusal) => this.log.push(`ended ${refusal?.message}`),
       isPressed: () => this.pressed,
       longest: () => this.longest,
-      judge: () => this.refused ? WHY : undefined,
+      judge: (_, _now, place) => {
+        this.places.push(place);
+        return this.refused ? WHY : undefined;
+      },
       run: (running) => this.#note("run", running),
       refuse: (running) => this.#note("refuse", running),
       drop: (running) => this.#note("drop", running),
@@ -394,4 +398,13 @@ Deno.test("RequestIntake tells why the broker has closed the channel of the seco
   const channel = await site.overload();
   await channel.close(new Error("timed out"));
   assertEquals([site.log, site.lost], [["ended timed out"], 1]);
+});
+
+Deno.test("RequestIntake tells whether a handler is free, and otherwise whether a quarter of what may wait here does", async () => {
+  using site = new Site();
+  await site.overload();
+  for (const name of ["a", "b", "c", "d", "e", "f"]) site.arrive(name);
+  // The first one that waits is judged again when another one comes.
+  const places = site.places.filter((_, index) => index < 3 || index % 2 === 0);
+  assertEquals(places.slice(1), ["handler", "room", "room", "room", "room", "full"]);
 });
