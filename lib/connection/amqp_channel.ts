@@ -67,7 +67,7 @@ export class AmqpChannel implements Channel {
   }
 
   get closed(): boolean {
-    return this.#closed;
+    return this.#closed || this.#transport?.failed === true;
   }
 
   listen(listener: ChannelListener): void {

@@ -29,6 +29,9 @@ const UNREACHABLE: Readonly<Record<string, string>> = {
   ENETUNREACH: "there is no route to the host",
 };
 
+/** amqplib's text for the end of the socket. */
+const UNEXPECTED_CLOSE = "Unexpected close";
+
 /** Error codes of TLS, and of keys and certificates that do not match. */
 const TLS_CODE = /^ERR_(?:SSL|TLS|OSSL)_|CERT|^UNABLE_TO_/;
 
@@ -55,6 +58,7 @@ export function toRpcError(error: unknown, action: string): RpcError {
   }
   const code = (typeof raw === "number" ? BY_REPLY_CODE[raw] : undefined) ??
     MEANINGS.find(([pattern]) => pattern.test(text))?.[1] ?? "unavailable";
+  if (text === UNEXPECTED_CLOSE) return unavailable(`${action}: ${UNREACHABLE["ECONNRESET"]}`, error);
   if (/ETIMEDOUT/.test(text)) return unavailable(`${action}: ${UNREACHABLE["ETIMEDOUT"]}`, error);
   return new RpcError(code, `Cannot ${action}: ${reason(text)}`, { outcome: "not_executed", cause: error });
 }

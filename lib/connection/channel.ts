@@ -50,7 +50,10 @@ export interface QueueCounts {
 
 /** A channel of AMQP 0-9-1, as far as it is used here (https://www.rabbitmq.com/docs/channels). */
 export interface Channel {
-  /** Whether the channel is closed, or this side has begun to close it. */
+  /**
+   * Whether the channel is closed, or this side has begun to close it, or nothing reaches the broker any more. In the last
+   * case, what it sent before may still be delivered.
+   */
   readonly closed: boolean;
   /** Sets the callbacks of the channel; the last ones set are called. */
   listen(listener: ChannelListener): void;

@@ -5,6 +5,7 @@ import type { ChannelSink } from "../wire/content_assembler.ts";
 import { FrameDecoder } from "../wire/frame_decoder.ts";
 import type { Publish } from "../wire/message.ts";
 import { WriteBatcher } from "./write_batcher.ts";
+import { WriteFailure } from "./write_failure.ts";
 
 /** Receives what arrives on one channel; `writable` is called when writing may continue. */
 export interface TransportSink extends ChannelSink {
@@ -34,7 +35,7 @@ function internalsOf(model: ChannelModel): Internals | undefined {
   const known = frameTransport.enabled && accept?.length === 1 && Array.isArray(channels) &&
     typeof frameMax === "number" && freshChannel?.length === 2 && typeof maxFrameSize === "number" &&
     recvFrame?.length === 0 && Buffer.isBuffer(rest) && typeof connection.recvSinceLastCheck === "boolean" &&
-    typeof stream?.write === "function" && typeof stream.read === "function" &&
+    typeof stream?.write === "function" && typeof stream._write === "function" && typeof stream.read === "function" &&
     typeof stream.writableNeedDrain === "boolean";
   return known ? connection as Internals : undefined;
 }
@@ -49,11 +50,13 @@ export class FrameTransport {
   readonly #connection: Internals;
   readonly #decoder: FrameDecoder;
   readonly #batcher: WriteBatcher;
+  readonly #writes: WriteFailure;
   readonly #sinks = new Map<number, TransportSink>();
   #reads = 0;
 
   private constructor(connection: Internals) {
     this.#connection = connection;
+    this.#writes = new WriteFailure(connection.stream);
     this.#batcher = new WriteBatcher(connection.stream);
     const { recvFrame } = connection;
     this.#decoder = new FrameDecoder({
@@ -76,6 +79,11 @@ export class FrameTransport {
     const transport = new FrameTransport(connection);
     transport.#install();
     return transport;
+  }
+
+  /** Whether a write has failed: the connection is lost when what the broker has sent is read. */
+  get failed(): boolean {
+    return this.#writes.failed;
   }
 
   /** How often something was read from the socket. */

@@ -104,6 +104,7 @@ export class RequestDispatcher {
 
   /** Takes in a delivery. */
   deliver(delivery: Delivery, acks: AckBatcher, intake: RequestIntake): void {
+    if (acks.lost) return this.#deliverLost(delivery, acks);
     acks.delivered(delivery.deliveryTag);
     let meta = readRequest(delivery);
     const known = delivery.redelivered ? this.#memory.take(meta, delivery) : undefined;
@@ -126,6 +127,11 @@ export class RequestDispatcher {
     this.running.add(running);
     if (accepted === true && !this.#host.absent.suspected) this.#start(running);
     else this.#startIf(accepted, running);
+  }
+
+  /** Does not start a request that the broker sent before it closed the channel: another server may have it by now. */
+  #deliverLost(delivery: Delivery, acks: AckBatcher): void {
+    if (!delivery.redelivered) this.#memory.unstarted({ acks, meta: readRequest(delivery), delivery });
   }
 
   /** Does not run a request again that this server is running or has ended. */

@@ -163,6 +163,7 @@ export class RequestRunner {
   /** Why a redelivered request is not run again; undefined if it may run. */
   #refusal(running: RunningRequest): RpcError | undefined {
     const { idempotent, maxDeliveries } = this.#procedure;
+    // The broker does not say who had it; one that this server never saw may have been with another one meanwhile.
     if (idempotent === false && running.redelivered) {
       return this.#aborted("the procedure is at-most-once, and this request may have run before");
     }

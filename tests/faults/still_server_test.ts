@@ -8,15 +8,26 @@
 import { assertEquals } from "@std/assert";
 import { connect } from "amqplib";
 import { Buffer } from "node:buffer";
-import { type ClientEvent, RpcClient } from "../../lib/rpc.ts";
+import { type ClientEvent, RpcClient, type RpcError } from "../../lib/rpc.ts";
 import { double, lab, listen, readLog, startServer } from "../support/lab.ts";
 import { queueInfo, waitFor } from "../support/live.ts";
 
 const test = lab();
 
+/** The numbers from the first one up to the one before the last. */
+function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from }, (_, index) => from + index);
+}
+
 /** With a heartbeat of 2 s, the broker closes a silent connection after 4 to 6 s. */
 const HEARTBEAT = "/?heartbeat=2";
 const STILL_MS = 9_000;
+
+/** How long a server is stopped that has the default heartbeat of 10 s. */
+const STOPPED_MS = 30_000;
+/** How long callers wait: beyond that, and not for as long. */
+const LONG_MS = 3 * STOPPED_MS;
+const SHORT_MS = STOPPED_MS / 6;
 
 for (const queueType of ["classic", "quorum"] as const) {
   test(`A plain client's request that blocks the loop beyond the heartbeat runs once (${queueType})`, async (lab) => {
@@ -83,3 +94,70 @@ for (const queueType of ["classic", "quorum"] as const) {
     );
   }
 }
+
+test("After a server was stopped for 30 s, all calls end, nothing runs twice, and what it had not read runs", async (lab) => {
+  const { url, queue } = lab;
+  const log = await Deno.makeTempFile();
+  const events = listen<ClientEvent>();
+  const kinds = (["classic", "quorum"] as const).flatMap((queueType) =>
+    [true, undefined, false].map((idempotent) => ({
+      queue: `${queue}.${queueType}.${idempotent}`,
+      queueType,
+      idempotent,
+    }))
+  );
+  await using _log = { [Symbol.asyncDispose]: () => Deno.remove(log) };
+  await using server = await startServer({ urls: [url], procedures: kinds, log, prefetch: 20, delay: 1_000 });
+  await using client = await RpcClient.connect(url, { onEvent: events.onEvent });
+  /** Calls each procedure with these numbers; gives "ok", or the code of the error, by procedure. */
+  function callAll(numbers: readonly number[], timeout: number): Promise<string[][]> {
+    return Promise.all(kinds.map((kind) =>
+      Promise.all(numbers.map(async (n) => {
+        try {
+          return await client.call(double(kind.queue, kind), n, { timeout }) === 2 * n ? "ok" : "wrong";
+        } catch (error) {
+          return (error as RpcError).code;
+        }
+      }))
+    ));
+  }
+  async function waitUntil(what: "started" | "finished", numbers: readonly number[]): Promise<void> {
+    await waitFor(`all have ${what}`, async () => {
+      const runs = await readLog(log);
+      return kinds.every(({ queue }) => numbers.every((n) => runs(queue, n)[what] === 1));
+    }, STOPPED_MS);
+  }
+  const finished = range(0, 10);
+  const running = range(10, 20);
+  // The prefetch has room for ten more: these wait in the server's socket, and the others in the queue.
+  const unread = range(20, 30);
+  const queued = range(30, 40);
+  const expired = range(40, 50);
+  const calls = [callAll(finished, LONG_MS)];
+  await waitUntil("finished", finished);
+  calls.push(callAll(running, LONG_MS));
+  await waitUntil("started", running);
+  server.kill("SIGSTOP");
+  calls.push(callAll(unread, LONG_MS), callAll(queued, LONG_MS), callAll(expired, SHORT_MS));
+  await new Promise((resolve) => setTimeout(resolve, STOPPED_MS));
+  await waitFor("the broker has closed its connection", async () => {
+    const all = await Promise.all(kinds.map(({ queue }) => queueInfo(url, queue)));
+    return all.every((info) => info?.consumers === 0);
+  }, STOPPED_MS);
+  server.kill("SIGCONT");
+  const ends = await Promise.all(calls);
+  const runs = await readLog(log);
+  for (const [at, { queue, queueType, idempotent }] of kinds.entries()) {
+    const [finishedEnds, runningEnds, unreadEnds = [], queuedEnds, expiredEnds] = ends.map((all) => all[at]);
+    const started = (numbers: readonly number[]): number[] => numbers.map((n) => runs(queue, n).started);
+    const all = (end: string): string[] => Array(10).fill(end);
+    assertEquals([finishedEnds, runningEnds, queuedEnds], [all("ok"), all("ok"), all("ok")], queue);
+    assertEquals(expiredEnds, all("deadline_exceeded"), queue);
+    // Without a count of deliveries, another server may have run it meanwhile.
+    if (queueType === "quorum" || idempotent !== false) assertEquals(unreadEnds, all("ok"), queue);
+    assertEquals(started(unread), unreadEnds.map((end) => end === "aborted" ? 0 : 1), queue);
+    assertEquals(started([...finished, ...running, ...queued]), Array(30).fill(1), queue);
+    assertEquals(started(expired), Array(10).fill(0), queue);
+  }
+  assertEquals([(await server.stats()).losses, events.of("late_reply").length], [1, 0]);
+});

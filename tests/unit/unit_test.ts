@@ -41,6 +41,7 @@ import "./connection/host_rotation_tests.ts";
 import "./connection/publisher_confirms_tests.ts";
 import "./connection/resolve_host_tests.ts";
 import "./connection/silence_watch_tests.ts";
+import "./connection/write_failure_tests.ts";
 import "./contract/body_text_tests.ts";
 import "./contract/codec_tests.ts";
 import "./contract/deadline_tests.ts";

@@ -89,6 +89,12 @@ const MEANINGS: readonly (readonly [string, unknown, RpcCode, string])[] = [
   ["a host that is silent", coded("connect", "ETIMEDOUT"), "unavailable", "the broker does not answer"],
   ["a host that is silent, to amqplib", new Error("connect ETIMEDOUT"), "unavailable", "the broker does not answer"],
   ["a reset", coded("read", "ECONNRESET"), "unavailable", "the broker closed the connection"],
+  [
+    "the end of the socket, to amqplib",
+    new Error("Unexpected close"),
+    "unavailable",
+    "the broker closed the connection",
+  ],
   ["a broken pipe", coded("write", "EPIPE"), "unavailable", "the broker closed the connection"],
   ["no route to a host", coded("connect", "EHOSTUNREACH"), "unavailable", "there is no route to the host"],
   ["no route to a network", coded("connect", "ENETUNREACH"), "unavailable", "there is no route to the host"],

@@ -69,8 +69,12 @@ class Site {
     return Array.from(this.#requests.running).filter(({ holdsHandler }) => holdsHandler).length;
   }
 
-  reconnect(): void {
+  lose(): void {
     this.#channel.closed = true;
+  }
+
+  reconnect(): void {
+    this.lose();
     this.#channel = { ...this.#channel, closed: false };
     this.#acks = new AckBatcher(this.#channel);
     this.#requests.expectAgain(1);
@@ -114,3 +118,18 @@ Deno.test("RequestDispatcher does not count a handler as busy whose request was 
   site.reconnect();
   assertEquals([site.handlers, site.runs], [0, 1]);
 });
+
+for (const [count, before, runs] of [[undefined, false, 0], [1, false, 1], [2, false, 0], [1, true, 0]] as const) {
+  const name =
+    `RequestDispatcher starts nothing on a lost channel, and later runs it ${runs} times if its delivery count is `;
+  Deno.test(`${name}${count} and it was ${before ? "" : "not "}redelivered before`, async () => {
+    const site = new Site();
+    site.lose();
+    await site.deliver({ redelivered: before });
+    assertEquals([site.runs, site.replies], [0, []]);
+    site.reconnect();
+    const headers = count === undefined ? undefined : entry("x-delivery-count", "l", uint(8, count));
+    await site.deliver({ redelivered: true, properties: { headers } });
+    assertEquals([site.runs, site.replies.length, site.replies[0]?.includes("aborted")], [runs, 1, runs === 0]);
+  });
+}
