@@ -5,19 +5,14 @@ import type { Connection } from "../connection/connection.ts";
 import { directProcess } from "../wire/reply_address.ts";
 import { replyMessage } from "../wire/reply_message.ts";
 import type { Reply } from "./reply_publisher.ts";
+import { WaitingReplies } from "./waiting_replies.ts";
 
 /** How many callers are remembered as safe to answer. */
 const MAX_PROVEN = 10_000;
 /** At most so many bytes of replies wait for a connection; when there are more, the oldest is dropped. */
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
-/** What a reply takes besides its body, in bytes. */
-const OVERHEAD_BYTES = 500;
 /** At most this many replies are unconfirmed at once. */
 const MAX_UNCONFIRMED = 1_000;
-
-function sizeOf({ body }: Reply): number {
-  return OVERHEAD_BYTES + body.length;
-}
 
 /** One connection for replies to direct addresses. */
 class Lane {
@@ -26,8 +21,10 @@ class Lane {
   /** How many replies may be unconfirmed at once. */
   readonly #window: number;
   readonly #settled: (reply: Reply, confirmed: boolean) => void;
-  readonly #waiting = new Set<Reply>();
-  #waitingBytes = 0;
+  readonly #waiting = new WaitingReplies<Reply>(
+    (reply) => reply,
+    (reply) => this.#drop(reply, "its caller's deadline has passed"),
+  );
   readonly #confirms: PublisherConfirms<Reply>;
   #underWay = 0;
   #opening: Promise<void> | undefined;
@@ -49,13 +46,19 @@ class Lane {
     });
   }
 
+  /** Whether the broker is blocked and so many replies wait that the request of a further one should stay in the queue. */
+  isFull(bytes: number): boolean {
+    return this.#waiting.isFull(bytes) && this.#connection?.blocked !== undefined;
+  }
+
   send(reply: Reply): void {
-    this.#waiting.add(reply);
-    this.#waitingBytes += sizeOf(reply);
-    for (const oldest of this.#waiting) {
-      if (this.#waitingBytes <= MAX_WAITING_BYTES) break;
-      this.#drop(oldest, "too many replies wait for a connection");
+    const channel = this.#waiting.size === 0 ? this.#writable() : undefined;
+    if (channel !== undefined) {
+      this.#publish(channel, reply);
+      return;
     }
+    this.#waiting.add(reply);
+    if (this.#waiting.bytes > MAX_WAITING_BYTES) this.#dropOldest(reply);
     this.#opening ??= this.#connect();
     this.flush();
   }
@@ -63,8 +66,8 @@ class Lane {
   /** Sends the replies that wait, as far as possible. */
   flush(): void {
     for (const reply of this.#waiting) {
-      const channel = this.#channel;
-      if (channel === undefined || this.#connection?.blocked !== undefined || this.#underWay >= this.#window) return;
+      const channel = this.#writable();
+      if (channel === undefined) return;
       if (reply.deadline <= performance.now()) this.#drop(reply, "its caller's deadline has passed");
       else this.#publish(channel, reply);
     }
@@ -73,6 +76,7 @@ class Lane {
   /** Drops the replies that are not confirmed. */
   abandon(): void {
     for (const reply of [...this.#waiting, ...this.#confirms.takeAll()]) this.#drop(reply, "the server is closing");
+    this.#waiting.close();
   }
 
   async close(): Promise<void> {
@@ -111,26 +115,39 @@ class Lane {
     }
   }
 
+  /** The channel, if a reply may be written to it now. */
+  #writable(): Channel | undefined {
+    return this.#underWay < this.#window && this.#connection?.blocked === undefined ? this.#channel : undefined;
+  }
+
   #publish(channel: Channel, reply: Reply): void {
     try {
-      channel.publish(replyMessage(reply));
+      const body = reply.take?.() ?? reply.body;
+      channel.publish(replyMessage(body === reply.body ? reply : { ...reply, body }));
     } catch (error) {
-      // The channel has just closed: the next one sends it.
-      if (isChannelClosed(error)) this.#channel = undefined;
-      else this.#drop(reply, String(error));
+      if (isChannelClosed(error)) {
+        // The channel has just closed: the next one sends it.
+        this.#channel = undefined;
+        this.#waiting.add(reply);
+      } else {
+        this.#drop(reply, String(error));
+      }
       return;
     }
-    this.#takeOut(reply);
+    if (this.#waiting.size > 0) this.#waiting.delete(reply);
     this.#confirms.add(reply);
     this.#underWay++;
   }
 
-  #takeOut(reply: Reply): void {
-    if (this.#waiting.delete(reply)) this.#waitingBytes -= sizeOf(reply);
+  #dropOldest(newest: Reply): void {
+    for (const oldest of this.#waiting.taken()) {
+      if (this.#waiting.bytes <= MAX_WAITING_BYTES || oldest === newest) return;
+      this.#drop(oldest, "too many replies wait for a connection");
+    }
   }
 
   #drop(reply: Reply, why: string): void {
-    this.#takeOut(reply);
+    this.#waiting.delete(reply);
     this.#end(reply, why);
   }
 
@@ -150,7 +167,7 @@ export class DirectReplyPublisher {
   readonly #lane: Lane;
   readonly #trial: Lane;
   readonly #proven = new Set<string>();
-  readonly #underWay = new Set<Reply>();
+  #underWay = 0;
   #idle: (() => void)[] = [];
 
   /** @param open Opens a connection for replies; called when the first reply needs it. */
@@ -160,9 +177,17 @@ export class DirectReplyPublisher {
     const trial = this.#trial = new Lane((signal) => open(() => trial.flush(), signal), 1, settled);
   }
 
+  /**
+   * Whether the broker is blocked and so many replies wait that the request of a further one, with a body of so many
+   * bytes, should stay in the queue until that is written.
+   */
+  isFull(bytes: number): boolean {
+    return this.#lane.isFull(bytes) || this.#trial.isFull(bytes);
+  }
+
   /** Sends a reply once. */
   send(reply: Reply): void {
-    this.#underWay.add(reply);
+    this.#underWay++;
     const caller = directProcess(reply.replyTo);
     if (caller !== undefined && this.#proven.has(caller)) this.#lane.send(reply);
     else this.#trial.send(reply);
@@ -170,7 +195,7 @@ export class DirectReplyPublisher {
 
   /** Resolves when all replies are confirmed or dropped. */
   idle(): Promise<void> {
-    return this.#underWay.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
+    return this.#underWay === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
   }
 
   /** Drops the replies that are not confirmed. */
@@ -185,9 +210,9 @@ export class DirectReplyPublisher {
   }
 
   #settled(reply: Reply, confirmed: boolean): void {
-    this.#underWay.delete(reply);
+    this.#underWay--;
     this.#remember(directProcess(reply.replyTo) ?? "", confirmed);
-    if (this.#underWay.size > 0) return;
+    if (this.#underWay > 0) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 

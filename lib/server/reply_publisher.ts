@@ -11,6 +11,7 @@ import { encodeError } from "../wire/error_reply.ts";
 import type { Publish, Returned } from "../wire/message.ts";
 import { replyMessage, type ReplyParts } from "../wire/reply_message.ts";
 import { keyOf, SuspectReplies } from "./suspect_replies.ts";
+import { WaitingReplies } from "./waiting_replies.ts";
 
 /**
  * How a reply ended: confirmed by the broker; returned, because the caller has left; dropped, for the reason given; or
@@ -24,6 +25,11 @@ export interface Reply extends ReplyParts {
   readonly deadline: number;
   /** What to send instead of the body after a lost connection. */
   readonly bodyIfLost?: (() => Uint8Array) | undefined;
+  /**
+   * Takes its request off the queue; absent if that is done already. Called once before it is written, unless it is
+   * dropped before; may return what to send instead of the body.
+   */
+  readonly take?: (() => Uint8Array | undefined) | undefined;
   /** Called once with how it ended. */
   readonly done: (fate: ReplyFate, why: string) => void;
 }
@@ -56,7 +62,7 @@ export class ReplyPublisher {
   /** How many have not ended. */
   #open = 0;
   /** Those of them that are not in `#confirms`: they wait to be sent, or are being sent on a channel of their own. */
-  readonly #apart = new Set<Sending>();
+  readonly #apart = new WaitingReplies<Sending>(({ reply }) => reply, (sending) => this.#expire(sending));
   readonly #confirms = new PublisherConfirms<Sending>((sending, refused) => {
     this.#settle(sending, refused ? "nacked" : this.#wasReturned(sending) ? "returned" : "confirmed");
   });
@@ -92,6 +98,14 @@ export class ReplyPublisher {
     return replies;
   }
 
+  /**
+   * Whether so many replies wait that the request of a further one, with a body of so many bytes, should stay in the queue
+   * until that is written.
+   */
+  isFull(bytes: number): boolean {
+    return this.#apart.isFull(bytes);
+  }
+
   /** Sends a reply, now or as soon as there is a channel that may be written to. */
   send(reply: Reply): void {
     const sending: Sending = {
@@ -123,6 +137,7 @@ export class ReplyPublisher {
   /** Drops the replies that are not confirmed. */
   abandon(): void {
     for (const sending of [...this.#confirms.takeAll(), ...this.#apart]) this.#end(sending, "dropped");
+    this.#apart.close();
   }
 
   #writable(): Channel | undefined {
@@ -193,7 +208,13 @@ export class ReplyPublisher {
     }
   }
 
-  #message({ reply }: Sending): Publish {
+  #message(sending: Sending): Publish {
+    const { take } = sending.reply;
+    if (take !== undefined) {
+      sending.reply = { ...sending.reply, take: undefined, body: take() ?? sending.reply.body };
+      this.#apart.update(sending);
+    }
+    const { reply } = sending;
     if (reply.body.length <= this.#maxSize) return replyMessage(reply);
     return replyMessage(tooLarge(reply, `it accepts at most ${this.#maxSize}`));
   }
@@ -249,6 +270,14 @@ export class ReplyPublisher {
     } else {
       this.#end(sending, fate);
     }
+  }
+
+  /** Its deadline has passed before it could be sent. */
+  #expire(sending: Sending): void {
+    // What is being sent ends by itself.
+    if (sending.alone) return;
+    if (this.#connection.blocked !== undefined) sending.why = "the broker was blocked until its deadline";
+    this.#end(sending, "dropped");
   }
 
   #retry(sending: Sending): void {

@@ -2,12 +2,13 @@ import { type RpcCode, RpcError, type RpcOutcome, withOutcome } from "../contrac
 import { checkHeaders } from "../contract/headers.ts";
 import type { AnyProcedure } from "../contract/procedure.ts";
 import type { ServerEvent } from "../events/server_event.ts";
+import { messageIdOf, type RequestMeta } from "../wire/request_message.ts";
 import type { ByteString } from "../wire/byte_string.ts";
 import { encodeError } from "../wire/error_reply.ts";
 import type { HeaderList } from "../wire/message.ts";
 import { isDirect } from "../wire/reply_address.ts";
 import type { DirectReplyPublisher } from "./direct_reply_publisher.ts";
-import type { ReplyFate, ReplyPublisher } from "./reply_publisher.ts";
+import type { Reply, ReplyFate, ReplyPublisher } from "./reply_publisher.ts";
 import type { RunningRequest } from "./running_request.ts";
 import type { StallDetector } from "./stall_detector.ts";
 
@@ -33,6 +34,14 @@ export interface AnswerHost {
 /** What a request is answered with. */
 type Answer = RpcError | { readonly body: Uint8Array; readonly headers: HeaderList | undefined };
 
+/** How a request ends just before its reply is written. */
+interface Taking {
+  readonly settlement: Settlement;
+  readonly code: RpcCode | "ok";
+  /** What to send if it cannot be taken off the queue any more. */
+  readonly bodyIfLost: (() => Uint8Array) | undefined;
+}
+
 type RequestEvent = "expired_request" | "returned_request" | "canceled_request" | "caller_left";
 
 /** The longest time that the server tries to send a reply, in ms; shorter if the caller's deadline comes first. */
@@ -41,6 +50,11 @@ const REPLY_PATIENCE_MS = 60_000;
 /** The error without its claim that the request was not executed. */
 function doubtful(error: RpcError): RpcError {
   return error.outcome === "not_executed" ? withOutcome(error, "unknown") : error;
+}
+
+/** The body of an error after a loss: the ack that came before it may be lost as well. */
+function bodyIfLost(error: RpcError): () => Uint8Array {
+  return () => encodeError(doubtful(error));
 }
 
 /** Answers the requests of one procedure or method, and settles their deliveries. */
@@ -108,19 +122,26 @@ export class RequestAnswers {
       running.error = answer;
       running.figures?.failed(answer);
     }
-    if (early) this.end(running, running.poisonous ? "reject" : refused ? "ack now" : "ack", code);
-    const { replies, directReplies } = this.#host;
-    (direct ? directReplies : replies).send({
+    const body = isError ? encodeError(answer) : answer.body;
+    const publisher = direct ? this.#host.directReplies : this.#host.replies;
+    // The prefetch does not limit how many of those wait during an alarm. So if too many wait, the request is acknowledged
+    // only when its reply is about to be written.
+    const late = early && publisher.isFull(body.length);
+    const settlement = running.poisonous ? "reject" : refused ? "ack now" : "ack";
+    if (early && !late) this.end(running, settlement, code);
+    const ifLost = refused ? bodyIfLost(answer) : undefined;
+    publisher.send({
       replyTo,
       correlationId,
-      body: isError ? encodeError(answer) : answer.body,
+      body,
       contentType: isError ? "application/json" : this.#procedure.reply.contentType,
       isError,
-      // The ack before it may be lost as well.
-      bodyIfLost: refused ? () => encodeError(doubtful(answer)) : undefined,
+      bodyIfLost: ifLost,
       headers: isError ? this.#errorHeaders(running) : answer.headers,
       deadline: Math.min(running.endsAt, (running.answeredAt ?? performance.now()) + REPLY_PATIENCE_MS),
-      done: (fate, why) => this.#replied(running, fate, why, early ? undefined : code),
+      take: late ? () => this.#take(running, { settlement, code, bodyIfLost: ifLost }) : undefined,
+      // If the request is off the queue, no more of it is kept than its reply needs.
+      done: early && !late ? this.#onSent(running.meta) : (fate, why) => this.#answered(running, fate, why, code),
     });
   }
 
@@ -133,16 +154,35 @@ export class RequestAnswers {
     }
   }
 
-  #replied(running: RunningRequest, fate: ReplyFate, why: string, code: RpcCode | "ok" | undefined): void {
+  /** Takes a request off the queue just before its reply is written; returns the body to write, if it is another one. */
+  #take(running: RunningRequest, { settlement, code, bodyIfLost }: Taking): Uint8Array | undefined {
+    const body = running.acks.closed ? bodyIfLost?.() : undefined;
+    this.end(running, settlement, code);
+    return body;
+  }
+
+  #onSent(meta: RequestMeta): Reply["done"] {
+    return (fate, why) => this.#sent(meta, fate, why);
+  }
+
+  /** A reply has ended whose request was taken off the queue before. */
+  #sent(meta: RequestMeta, fate: ReplyFate, why: string): void {
+    if (fate === "confirmed") return;
+    const { queue } = this.#procedure;
+    const messageId = messageIdOf(meta);
     if (fate === "returned") {
-      this.#host.replyReturned(running.meta.replyTo);
-      this.emit("caller_left", running);
+      this.#host.replyReturned(meta.replyTo);
+      this.#host.emit({ type: "caller_left", queue, messageId });
+    } else {
+      this.#host.emit({ type: "reply_dropped", queue, messageId, reason: why });
     }
-    if (fate === "dropped" || fate === "harmful") {
-      const { messageId } = running;
-      this.#host.emit({ type: "reply_dropped", queue: this.#procedure.queue, messageId, reason: why });
-    }
-    if (code !== undefined) this.end(running, running.poisonous || fate === "harmful" ? "reject" : "ack", code);
+  }
+
+  /** A reply has ended; its request is taken off the queue, unless that is done already. */
+  #answered(running: RunningRequest, fate: ReplyFate, why: string, code: RpcCode | "ok"): void {
+    this.#sent(running.meta, fate, why);
+    if (running.settled) return;
+    this.end(running, running.poisonous || fate === "harmful" ? "reject" : "ack", code);
   }
 
   /** Emits an event of a request. */

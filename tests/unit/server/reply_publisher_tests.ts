@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Reply, ReplyPublisher } from "../../../lib/server/reply_publisher.ts";
+import { MAX_COUNT } from "../../../lib/server/waiting_replies.ts";
 import { toByteString } from "../../../lib/wire/byte_string.ts";
 import { type FakeChannel, fakeLink } from "../../support/fake_link.ts";
 
@@ -25,7 +26,11 @@ async function publisher() {
     if (found === undefined) throw new Error(`There is no channel ${at}`);
     return found;
   };
-  return { link, replies, ends, send, channel, [Symbol.asyncDispose]: () => link[Symbol.asyncDispose]() };
+  const dispose = async (): Promise<void> => {
+    replies.abandon();
+    await link[Symbol.asyncDispose]();
+  };
+  return { link, replies, ends, send, channel, [Symbol.asyncDispose]: dispose };
 }
 
 /** What was published on a channel. */
@@ -33,9 +38,11 @@ function sent({ published }: FakeChannel): (number | undefined)[] {
   return published.map(({ body }) => body[0]);
 }
 
-/** Waits until something is true; everything here takes a few turns of the event loop. */
+/** Waits until something is true; most of it takes a few turns of the event loop. */
 async function until(what: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 1_000 && !what(); turn++) await new Promise((resolve) => setTimeout(resolve));
+  for (const end = performance.now() + 5_000; !what() && performance.now() < end;) {
+    await new Promise((resolve) => setTimeout(resolve));
+  }
   assert(what());
 }
 
@@ -73,6 +80,59 @@ Deno.test("Replies that wait for the end of an alarm are sent when it ends", asy
   link.block("memory");
   link.block(undefined);
   assertEquals(sent(channel(0)), [1, 2]);
+});
+
+Deno.test("A reply whose deadline passes during an alarm is dropped then, and not at the end of the alarm", async () => {
+  await using opened = await publisher();
+  const { link, replies, ends, send, channel } = opened;
+  link.block("memory");
+  send(1, { deadline: performance.now() + 50, done: (fate, why) => ends.push(`${fate}: ${why}`) });
+  send(2);
+  await until(() => ends.length > 0);
+  link.block(undefined);
+  channel(0).confirm();
+  assertEquals([sent(channel(0)), ends, await isIdle(replies)], [
+    [2],
+    ["dropped: the broker was blocked until its deadline", "2 confirmed"],
+    true,
+  ]);
+});
+
+Deno.test("A request that is still on its queue is taken off it just before its reply is written, and once", async () => {
+  await using opened = await publisher();
+  const { link, ends, send, channel } = opened;
+  const taken: string[] = [];
+  const take = (id: number, body?: Uint8Array) => (): Uint8Array | undefined => {
+    taken.push(`${id} with ${link.channels.flatMap(sent).length} written`);
+    return body;
+  };
+  send(1, { take: take(1) });
+  link.block("memory");
+  send(2, { take: take(2, new Uint8Array([22])) });
+  send(3, { take: take(3), deadline: -Infinity });
+  assertEquals(taken, ["1 with 0 written"]);
+  link.block(undefined);
+  assertEquals([sent(channel(0)), taken, ends], [[1, 22], ["1 with 0 written", "2 with 1 written"], ["3 dropped"]]);
+  channel(0).refuse(new Error("PRECONDITION_FAILED"));
+  for (const at of [2, 3]) {
+    await until(() => link.channels[at]?.published.length === 1);
+    channel(at).confirm();
+  }
+  await until(() => ends.length === 3);
+  assertEquals([[2, 3].flatMap((at) => sent(channel(at))), taken.length], [[1, 22], 2]);
+});
+
+Deno.test("A publisher is full when too many replies wait, except those whose requests are on their queue", async () => {
+  await using opened = await publisher();
+  const { link, replies, send } = opened;
+  link.block("memory");
+  for (let id = 1; id < MAX_COUNT; id++) send(id);
+  send(0, { take: () => undefined });
+  assertEquals(replies.isFull(0), false);
+  send(0);
+  assertEquals(replies.isFull(0), true);
+  link.block(undefined);
+  assertEquals(replies.isFull(0), false);
 });
 
 Deno.test("A reply that the broker refuses is sent again, and that counts as one reply", async () => {

@@ -31,8 +31,8 @@ class Site {
       interceptors: [],
       listens: false,
       connection: {},
-      replies: { send },
-      directReplies: { send },
+      replies: { send, isFull: () => false },
+      directReplies: { send, isFull: () => false },
       acceptsReplyTo: () => true,
       absent: {
         get suspected() {

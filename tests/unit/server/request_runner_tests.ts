@@ -10,6 +10,7 @@ import { runningRequest } from "../../support/running_request.ts";
 /** A host that notes the replies. */
 function hostOf(interceptors: readonly Interceptor[], replies: string[]): RunnerHost {
   const publisher = {
+    isFull: () => false,
     send: ({ body }: { readonly body: Uint8Array }) => void replies.push(new TextDecoder().decode(body)),
   };
   return {
