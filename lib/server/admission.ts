@@ -37,7 +37,7 @@ export interface Candidate {
   /** Whether its wait is known: the clock of its client was confirmed. */
   readonly known: boolean;
   /** When its caller stops waiting, at the latest, which is the better known the better its wait is; on the clock of `performance.now()`. */
-  readonly endsAt: number;
+  readonly likelyEndsAt: number;
   /** When its handler was started, on the clock of `performance.now()`. */
   readonly startedAt: number;
 }
@@ -76,9 +76,9 @@ export class Admission {
    * @returns Why; undefined if it may be started.
    */
   judge(request: Candidate, service: ServiceTime, now: number, place: Place): Refusal | undefined {
-    const { expiration, endsAt } = request;
+    const { expiration, likelyEndsAt } = request;
     if (expiration === undefined) return undefined;
-    const left = endsAt - now;
+    const left = likelyEndsAt - now;
     if (left <= SHORT_TIME * expiration) {
       const needed = this.isPressed(now) ? this.#need(service, expiration, place !== "handler") : service.least;
       if (left < needed || left <= HALF_TIME * expiration) this.#press(now);
@@ -101,7 +101,7 @@ export class Admission {
    * @returns Whether it seems to have waited for longer than is known.
    */
   ended(request: Candidate, service: ServiceTime, now: number, inTime: boolean): boolean {
-    const { expiration, endsAt, startedAt } = request;
+    const { expiration, likelyEndsAt, startedAt } = request;
     const duration = now - startedAt;
     if (inTime) {
       service.ended(duration);
@@ -111,8 +111,8 @@ export class Admission {
     }
     service.aborted(duration);
     if (expiration === undefined) return false;
-    const early = endsAt - now;
-    if (endsAt - startedAt <= SHORT_TIME * expiration) {
+    const early = likelyEndsAt - now;
+    if (likelyEndsAt - startedAt <= SHORT_TIME * expiration) {
       this.#press(now);
       if (early >= LONG_WAIT * expiration) return false;
       this.#error = Math.max(this.#error, early);

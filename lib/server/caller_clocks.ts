@@ -2,7 +2,7 @@ import type { ByteString } from "../wire/byte_string.ts";
 import type { ClockAnswer } from "../wire/clock_message.ts";
 import { isDirect } from "../wire/reply_address.ts";
 import type { RequestMeta } from "../wire/request_message.ts";
-import { ClockOffsets } from "./clock_offsets.ts";
+import { ClockOffsets, isConfirmed } from "./clock_offsets.ts";
 import { ClockQuestions } from "./clock_questions.ts";
 import type { DirectReplyPublisher } from "./direct_reply_publisher.ts";
 import type { Reply, ReplyPublisher } from "./reply_publisher.ts";
@@ -15,6 +15,10 @@ export interface ClockHost {
   readonly address: ByteString | undefined;
 }
 
+/** From this part of its time on, a wait is worth the question whether it is true. */
+const LONG_WAIT = 1 / 4;
+/** How often that is asked, in ms. */
+const RENEW_MS = 2_000;
 /** How long it is tried to send a question, in ms. */
 const PATIENCE_MS = 1_000;
 const NOTHING = new Uint8Array();
@@ -30,7 +34,8 @@ export class CallerClocks {
   }
 
   /**
-   * How long a request has waited at least, in ms.
+   * How long a request has waited at least, in ms. By a client's own clock only if the client has confirmed it; by the
+   * broker's, which nobody confirms, it is only likely.
    *
    * @param arrivedAt When it was read, on the clock of `performance.now()`.
    * @param arrivedAfter Earlier than `arrivedAt` by the time that this process may have been stalled before.
@@ -39,7 +44,13 @@ export class CallerClocks {
     const time = sentAt ?? brokerTime;
     // Without a deadline nothing depends on it.
     if (time === undefined || expiration === undefined) return 0;
-    return this.#offsets.waited(replyTo, time, arrivedAt, expiration + arrivedAt - arrivedAfter);
+    const limit = expiration + arrivedAt - arrivedAfter;
+    const clock = this.#offsets.measure(replyTo, time, arrivedAt, limit, sentAt === undefined);
+    if (sentAt === undefined) return clock.waited;
+    if ((clock.doubted || clock.waited > LONG_WAIT * expiration) && arrivedAt - clock.askedAt >= RENEW_MS) {
+      this.ask(replyTo);
+    }
+    return isConfirmed(clock, arrivedAt) ? clock.waited : 0;
   }
 
   /** Whether the waits of a caller's requests are known, and not only a lower bound of them. */

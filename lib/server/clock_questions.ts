@@ -1,9 +1,7 @@
 import type { ByteString } from "../wire/byte_string.ts";
 import type { ClockAnswer } from "../wire/clock_message.ts";
-import type { ClockOffsets } from "./clock_offsets.ts";
+import { type ClockOffsets, isConfirmed } from "./clock_offsets.ts";
 
-/** How long an answer is good for, in ms: clocks that drift by 1000 ppm are then 10 ms apart. */
-const CONFIRMED_MS = 10_000;
 /** How long a client is not asked again, in ms. */
 const PATIENCE_MS = 1_000;
 /** At most this many questions are sent in a second. */
@@ -38,8 +36,8 @@ export class ClockQuestions {
 
   /** Whether a client's clock is known from an answer that is not too old. */
   isConfirmed(client: ByteString, now: number): boolean {
-    const { confirmedAt } = this.#clocks.get(client) ?? {};
-    return confirmedAt !== undefined && now - confirmedAt < CONFIRMED_MS;
+    const clock = this.#clocks.get(client);
+    return clock !== undefined && isConfirmed(clock, now);
   }
 
   /** Asks a client that has sent a request with its clock, unless it was asked a moment ago. */

@@ -59,10 +59,10 @@ export class OverloadGuard {
   /** Learns from a request whose handler has ended. */
   handled(running: RunningRequest, now: number): void {
     const service = this.#services.get(running.method);
-    const { whyAborted, executed, endsAt, meta: { sentAt, replyTo } } = running;
+    const { whyAborted, executed, likelyEndsAt, meta: { sentAt, replyTo } } = running;
     // When the server shuts down, nothing is learned.
     if (service === undefined || !executed || whyAborted === "unavailable") return;
-    const inTime = whyAborted === undefined && now < endsAt;
+    const inTime = whyAborted === undefined && now < likelyEndsAt;
     if (!this.#admission.ended(running, service, now, inTime)) return;
     this.#askUntil = now + ASK_MS;
     if (sentAt !== undefined) this.#host.askClock(replyTo);

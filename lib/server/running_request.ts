@@ -68,6 +68,8 @@ export class RunningRequest {
   readonly waited: number;
   /** When its caller stops waiting, at the latest, on the clock of `performance.now()`. */
   readonly endsAt: number;
+  /** The same, if the broker's clock was never set: nothing ends by it, but it may be refused. */
+  readonly likelyEndsAt: number;
   /** Earlier than `endsAt` by the time that this process may have been stalled before it read the request. */
   readonly endsAtTheEarliest: number;
   /** Whether its runner has it. */
@@ -115,9 +117,10 @@ export class RunningRequest {
     this.intake = intake;
     this.arrivedAt = arrivedAt;
     this.waited = waited;
-    const { expiration = Infinity } = meta;
-    this.endsAt = arrivedAt - waited + expiration;
-    this.endsAtTheEarliest = Math.min(arrivedAfter, arrivedAt - waited) + expiration;
+    const { expiration = Infinity, brokerTime } = meta;
+    this.likelyEndsAt = arrivedAt - waited + expiration;
+    this.endsAt = brokerTime === undefined ? this.likelyEndsAt : arrivedAt + expiration;
+    this.endsAtTheEarliest = Math.min(arrivedAfter + expiration, this.endsAt);
     this.#host = host;
   }
 

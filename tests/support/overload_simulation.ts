@@ -1,6 +1,6 @@
 import { Admission, type Candidate } from "../../lib/server/admission.ts";
 import type { Place } from "../../lib/server/blind_shedding.ts";
-import { ClockOffsets } from "../../lib/server/clock_offsets.ts";
+import { ClockOffsets, isConfirmed } from "../../lib/server/clock_offsets.ts";
 import { ROOM } from "../../lib/server/request_intake.ts";
 import { ServiceTime } from "../../lib/server/service_time.ts";
 import { surplusPrefetch } from "../../lib/server/surplus_consumer.ts";
@@ -48,16 +48,16 @@ class Taken implements Candidate {
   readonly waited: number;
   readonly clocked: boolean;
   readonly known: boolean;
-  readonly endsAt: number;
+  readonly likelyEndsAt: number;
   startedAt = 0;
   readonly trueEnd: number;
 
   constructor({ sentAt }: Request, now: number, deadline: number, server: Server, clock: boolean) {
     this.expiration = deadline;
-    this.waited = clock ? server.clocks.waited("client", timeOf(sentAt), now, deadline) : 0;
     this.clocked = clock;
-    this.known = clock && server.asked;
-    this.endsAt = now - this.waited + deadline;
+    this.known = clock && server.measure(timeOf(sentAt), now, deadline);
+    this.waited = this.known ? server.waited : 0;
+    this.likelyEndsAt = now - this.waited + deadline;
     this.trueEnd = sentAt + deadline;
   }
 }
@@ -67,8 +67,26 @@ class Server {
   readonly service = new ServiceTime();
   readonly admission = new Admission([this.service]);
   readonly held: Taken[] = [];
-  asked = false;
+  /** Of the last request, as far as it is known. */
+  waited = 0;
+  #askedAt = -Infinity;
   current: { readonly request: Taken; readonly end: number; readonly began: number } | undefined;
+
+  /** Whether a wait is known; asks the client if it is long. */
+  measure(time: number, now: number, deadline: number): boolean {
+    const clock = this.clocks.measure("client", time, now, deadline, false);
+    this.waited = clock.waited;
+    const confirmed = isConfirmed(clock, now);
+    if (clock.waited > deadline / 4) this.ask(now);
+    return confirmed;
+  }
+
+  /** The answer comes in the next step. */
+  ask(now: number): void {
+    if (now - this.#askedAt < 2_000) return;
+    this.#askedAt = now;
+    this.clocks.confirm("client", timeOf(now + STEP / 2), now, now + STEP);
+  }
 }
 
 /** Runs a simulation; the same every time. */
@@ -107,10 +125,7 @@ export function simulate(plan: Simulation, from = 0, to: number = plan.duration)
       counts.answered++;
       counts.work += now - began;
     }
-    if (!server.admission.ended(request, server.service, now, inTime) || !plan.clock) return;
-    // The answer comes in the next step.
-    server.clocks.confirm("client", timeOf(now + STEP / 2), now, now + STEP);
-    server.asked = true;
+    if (server.admission.ended(request, server.service, now, inTime) && plan.clock) server.ask(now);
   }
 
   function start(now: number, server: Server, index: number): void {

@@ -11,7 +11,7 @@ function learned(): { readonly admission: Admission; readonly service: ServiceTi
 
 /** A request with a deadline of one second, of which so much is left at the time 10,000. */
 function request(left: number, more: Partial<Candidate> = {}): Candidate {
-  return { expiration: 1_000, clocked: false, known: false, endsAt: 10_000 + left, startedAt: 10_000, ...more };
+  return { expiration: 1_000, clocked: false, known: false, likelyEndsAt: 10_000 + left, startedAt: 10_000, ...more };
 }
 
 const NOW = 10_000;
@@ -20,7 +20,7 @@ Deno.test("Admission starts a request without a deadline, whatever else", () => 
   const { admission, service } = learned();
   admission.judge(request(1), service, NOW, "handler");
   assertEquals(
-    admission.judge(request(0, { expiration: undefined, endsAt: Infinity }), service, NOW, "handler"),
+    admission.judge(request(0, { expiration: undefined, likelyEndsAt: Infinity }), service, NOW, "handler"),
     undefined,
   );
 });
@@ -68,7 +68,7 @@ Deno.test("Admission needs no margin any more a second after the last sign of ov
   admission.judge(request(1), service, NOW, "handler");
   const later = NOW + 1_000;
   assert(!admission.isPressed(later));
-  assertEquals(admission.judge(request(25, { endsAt: later + 25 }), service, later, "handler"), undefined);
+  assertEquals(admission.judge(request(25, { likelyEndsAt: later + 25 }), service, later, "handler"), undefined);
 });
 
 Deno.test("Admission lets all methods wait alike, so that slow ones are not starved", () => {
@@ -151,7 +151,7 @@ Deno.test("Admission refuses nothing blindly because of requests whose clients c
 
 Deno.test("Admission takes requests without a deadline for no sign of anything", () => {
   const { admission, service } = learned();
-  const plain = request(0, { expiration: undefined, endsAt: Infinity });
+  const plain = request(0, { expiration: undefined, likelyEndsAt: Infinity });
   assert(!admission.ended(plain, service, NOW + 30, false));
   assert(!admission.ended(plain, service, NOW + 30, true));
   assert(service.most > 20);

@@ -50,6 +50,15 @@ Deno.test("RunningRequest ends when its caller stops waiting, a stall earlier at
   assertEquals([plain.endsAt, plain.endsAtTheEarliest, plain.deadline], [Infinity, Infinity, undefined]);
 });
 
+Deno.test("RunningRequest does not end by the time of the broker, whose clock may have been set", () => {
+  using _clock = new FakeClock(1_000);
+  const byClient = request({ expiration: "500", waited: 400, headers: { "rpc-sent-at": "1" } });
+  assertEquals([byClient.endsAt, byClient.endsAtTheEarliest, byClient.likelyEndsAt], [1_100, 1_100, 1_100]);
+  const byBroker = request({ expiration: "500", waited: 400, headers: { "timestamp_in_ms": "1" } });
+  assertEquals([byBroker.endsAt, byBroker.endsAtTheEarliest, byBroker.likelyEndsAt], [1_500, 1_500, 1_100]);
+  assertEquals([byClient.clocked, byBroker.clocked], [true, false]);
+});
+
 Deno.test("RunningRequest.deadline is the time of day at which the caller stops waiting", () => {
   using clock = new FakeClock();
   const running = request({ expiration: "60000" });
