@@ -13,6 +13,7 @@ import { CallRunner } from "./call_runner.ts";
 import type { ClientStatus } from "./client_status.ts";
 import { StateClock } from "../connection/connection_status.ts";
 import type { ClientEvent } from "../events/client_event.ts";
+import type { ConnectionEvent } from "../events/connection_event.ts";
 import { logWarnings } from "../events/log_events.ts";
 import { encodeRequest } from "./encode_request.ts";
 import { InterceptedCalls } from "./intercepted_calls.ts";
@@ -150,19 +151,16 @@ export class RpcClient implements AsyncDisposable {
     }
     const listeners = new EventListeners<ClientEvent>(onEvent, logWarnings, interceptors);
     const clients: RpcClient[] = [];
-    const connection = await Connection.open(urls, options, (event) => {
+    const listener = (event: ConnectionEvent): void => {
       listeners.emit(event);
       if (event.type === "unblocked") { for (const client of clients) client.#runner.flush(); }
-    });
-    const client = new RpcClient(connection, options, listeners);
-    clients.push(client);
-    try {
+    };
+    return await Connection.openWith(urls, options, listener, async (connection) => {
+      const client = new RpcClient(connection, options, listeners);
+      clients.push(client);
       await client.#runner.open(replies, options.connectTimeout);
       return client;
-    } catch (error) {
-      await connection.close();
-      throw error;
-    }
+    });
   }
 
   /** How it is now: a snapshot. */

@@ -45,22 +45,42 @@ export class Connection implements ChannelOwner {
   }
 
   /** Connects to the first host that answers. */
-  static async open(
+  static open(
     urls: string | readonly string[] | undefined,
     options: LinkOptions,
     listener: (event: ConnectionEvent) => void,
   ): Promise<Connection> {
+    return Connection.openWith(urls, options, listener, (connection) => Promise.resolve(connection));
+  }
+
+  /**
+   * Connects to the first host that answers, and opens with `prepare` what is needed on the connection: if that fails, or
+   * the signal in the options is aborted meanwhile, the connection is closed.
+   */
+  static async openWith<T>(
+    urls: string | readonly string[] | undefined,
+    options: LinkOptions,
+    listener: (event: ConnectionEvent) => void,
+    prepare: (connection: Connection) => Promise<T>,
+  ): Promise<T> {
     checkConnectOptions(options);
     const connection = new Connection(parseHosts(urls, options.heartbeat), options, listener);
     const giveUpAt = performance.now() + (options.waitForBroker ?? 0);
     const { signal } = options;
-    const abort = (): void => connection.#ended.abort();
+    const abort = (): void => {
+      connection.#ended.abort();
+      // The broker may answer nothing, not even that it is to close the connection.
+      connection.abandon("the signal was aborted");
+    };
     signal?.addEventListener("abort", abort);
     try {
       signal?.throwIfAborted();
       await connection.#openBefore(giveUpAt);
-      return connection;
+      const prepared = await prepare(connection);
+      signal?.throwIfAborted();
+      return prepared;
     } catch (error) {
+      await connection.close();
       if (!signal?.aborted) throw error;
       const text = "Cannot connect: the signal in the options was aborted";
       throw new RpcError("canceled", text, { outcome: "not_executed", cause: signal.reason });

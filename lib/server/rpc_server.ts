@@ -26,6 +26,7 @@ import { type Served, servedProcedure, servedService } from "./served.ts";
 import { servedByWorkers } from "./served_module.ts";
 import { type ServeSettings, serveSettings } from "./serve_settings.ts";
 import { logWarnings } from "../events/log_events.ts";
+import type { ConnectionEvent } from "../events/connection_event.ts";
 import type { ServerEvent } from "../events/server_event.ts";
 import type { HandlersOf, RpcServerOptions, ServeOptions, Serving } from "./server_options.ts";
 import { exit, INTERRUPTED, nextSignal } from "./signals.ts";
@@ -136,12 +137,12 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
     const listeners = new EventListeners<ServerEvent>(onEvent, logWarnings, interceptors);
     let replies: ReplyPublisher | undefined;
     const servers: RpcServer[] = [];
-    const connection = await Connection.open(urls, options, (event) => {
+    const listener = (event: ConnectionEvent): void => {
       for (const server of servers) server.#noteStatus();
       listeners.emit(event);
       if (event.type === "unblocked") replies?.flush();
-    });
-    try {
+    };
+    return await Connection.openWith(urls, options, listener, async (connection) => {
       replies = await ReplyPublisher.open(connection, options.connectTimeout);
       const directReplies = new DirectReplyPublisher((flush, signal) =>
         Connection.open(urls, { ...options, signal }, ({ type }) => type === "unblocked" && flush())
@@ -149,10 +150,7 @@ export class RpcServer<Added extends object = object> implements AsyncDisposable
       const server = new RpcServer<AddedBy<Interceptors>>(connection, replies, directReplies, options, listeners);
       servers.push(server);
       return server;
-    } catch (error) {
-      await connection.close();
-      throw error;
-    }
+    });
   }
 
   /**

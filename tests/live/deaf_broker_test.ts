@@ -44,6 +44,32 @@ for (const [name, method] of Object.entries(ASKED)) {
   });
 }
 
+const CONNECTS = [
+  ["RpcClient", "channel.open", RpcClient],
+  ["RpcClient", "queue.declare", RpcClient],
+  ["RpcClient", "basic.consume", RpcClient],
+  ["RpcServer", "channel.open", RpcServer],
+] as const;
+
+for (const [of, name, { connect }] of CONNECTS) {
+  live(`${of}.connect() ends with canceled at once where the broker does not answer ${name}`, async ({ url }) => {
+    await using broker = deafBroker(portOf(url));
+    broker.ignore(ASKED[name]);
+    const canceler = new AbortController();
+    const connecting = failure(connect(through(url, broker.port), { signal: canceler.signal, onEvent: () => {} }));
+    await waitFor("the broker is asked", () => broker.ignored > 0);
+    // It does not answer that either.
+    broker.ignore("10.50");
+    const began = performance.now();
+    const reason = new Error("enough");
+    canceler.abort(reason);
+    const { code, outcome, cause } = await soon(connecting);
+    assertEquals([code, outcome, cause], ["canceled", "not_executed", reason]);
+    assertLess(performance.now() - began, 500);
+    await waitFor("the connection is closed", () => broker.connections === 0);
+  });
+}
+
 for (const name of ["channel.open", "queue.declare"] as const) {
   live(`callerAlive() gives true where the broker does not answer ${name}`, async ({ url, queue }) => {
     await using broker = deafBroker(portOf(url));

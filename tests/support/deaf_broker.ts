@@ -4,6 +4,10 @@ import { Buffer } from "node:buffer";
 export interface DeafBroker extends AsyncDisposable {
   /** Where it listens, on 127.0.0.1. */
   readonly port: number;
+  /** How many frames were not passed on. */
+  readonly ignored: number;
+  /** How many connections are open. */
+  readonly connections: number;
   /** Class and method, such as `20.10` for channel.open, that are not passed on to the broker from now on. */
   ignore(...methods: string[]): void;
 }
@@ -13,6 +17,7 @@ export function deafBroker(port: number): DeafBroker {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const sockets = new Set<Deno.TcpConn>();
   const ignored = new Set<string>();
+  let left = 0;
 
   function drop(...dropped: Deno.TcpConn[]): void {
     for (const socket of dropped) if (sockets.delete(socket)) socket.close();
@@ -33,7 +38,8 @@ export function deafBroker(port: number): DeafBroker {
       while (started && rest.length >= 7 && rest.length >= rest.readUInt32BE(3) + 8) {
         const size = rest.readUInt32BE(3) + 8;
         const method = rest[0] === 1 ? `${rest.readUInt16BE(7)}.${rest.readUInt16BE(9)}` : "";
-        if (!ignored.has(method)) passed.push(rest.subarray(0, size));
+        if (ignored.has(method)) left++;
+        else passed.push(rest.subarray(0, size));
         rest = rest.subarray(size);
       }
       return Buffer.concat(passed);
@@ -66,6 +72,12 @@ export function deafBroker(port: number): DeafBroker {
   })();
   return {
     port: listener.addr.port,
+    get ignored() {
+      return left;
+    },
+    get connections() {
+      return sockets.size / 2;
+    },
     ignore: (...methods) => methods.forEach((method) => ignored.add(method)),
     async [Symbol.asyncDispose]() {
       listener.close();
