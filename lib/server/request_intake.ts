@@ -77,7 +77,9 @@ export class RequestIntake implements Intake {
   arrived(running: RunningRequest): void {
     const mayWait = this.#surplus.size > 0 && this.#busy >= this.#prefetch;
     if (this.#waiting.size > 0) this.#refuseFirst();
-    if (running.whyAborted !== undefined) this.#host.run(running);
+    // The broker delivers it again, so that it must be neither run nor refused here.
+    if (running.acks.lost) this.#host.drop(running);
+    else if (running.whyAborted !== undefined) this.#host.run(running);
     else if (this.#isRefused(running, running.arrivedAt, mayWait ? this.#place : "handler")) return;
     else if (mayWait || this.#waiting.size > 0) this.#waiting.add(running);
     else this.#start(running);
@@ -163,10 +165,11 @@ export class RequestIntake implements Intake {
   #refuseFirst(): void {
     const now = performance.now();
     for (const first of this.#waiting) {
-      const why = this.#host.judge(first, now, "handler");
-      if (why === undefined) return;
+      const why = first.acks.lost ? undefined : this.#host.judge(first, now, "handler");
+      if (why === undefined && !first.acks.lost) return;
       this.#waiting.delete(first);
-      this.#host.refuse(first, why);
+      if (why === undefined) this.#host.drop(first);
+      else this.#host.refuse(first, why);
     }
   }
 

@@ -408,3 +408,16 @@ Deno.test("RequestIntake tells whether a handler is free, and otherwise whether 
   const places = site.places.filter((_, index) => index < 3 || index % 2 === 0);
   assertEquals(places.slice(1), ["handler", "room", "room", "room", "room", "full"]);
 });
+
+Deno.test("RequestIntake neither starts nor refuses what came over a channel that is closed by now", async () => {
+  using site = new Site();
+  const channel = await site.overload();
+  channel.listener.delivered?.(delivery({ deliveryTag: 1 }));
+  site.arrive("a", site.surplus);
+  site.arrive("b");
+  site.mainChannel.closed = true;
+  site.arrive("c");
+  site.refused = true;
+  site.arrive("d", site.surplus);
+  assertEquals(site.log, ["run a", "drop b", "drop c", "refuse d"]);
+});
