@@ -101,9 +101,9 @@ live("A transient queue that is lost and not permitted any more cuts nothing eit
   });
   for (const error of denied) assertDenied(error, queue);
   assertEquals(events.losses, 0);
-  permitted = true;
-  // It is served again as soon as it may be, or exists.
+  // It is served again as soon as it exists. Permitted only then, or the server may declare it first, as a transient one.
   await withChannel(url, (channel) => channel.assertQueue(queue, { durable: true }));
+  permitted = true;
   await using client = await RpcClient.connect(url);
   assertEquals(await client.call(double(queue), 21), 42);
 });
