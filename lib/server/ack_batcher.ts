@@ -55,7 +55,10 @@ export class AckBatcher {
     if (this.#whenUnsettled !== undefined && this.#unsettled >= this.#whenUnsettled.count) this.#whenUnsettled.notify();
   }
 
-  /** Delays acks until `release`; resolves when `prefetch` deliveries are unsettled: the broker then sends no more. */
+  /**
+   * Delays acks until `release`; resolves then, or when `prefetch` deliveries are unsettled: the broker then sends no
+   * more.
+   */
   hold(prefetch: number): Promise<void> {
     this.#held = true;
     return new Promise((notify) => {
@@ -67,6 +70,8 @@ export class AckBatcher {
   /** Sends the delayed acks, and delays no later ones. */
   release(): void {
     this.#held = false;
+    this.#whenUnsettled?.notify();
+    this.#whenUnsettled = undefined;
     this.flush();
   }
 

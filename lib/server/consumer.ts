@@ -192,9 +192,9 @@ export class Consumer {
     this.flush();
   }
 
-  /** Acknowledges finished requests at once. */
+  /** Acknowledges finished requests at once, also while {@linkcode Consumer.stop} delays that. */
   flush(): void {
-    this.#acks?.flush();
+    this.#acks?.release();
     for (const former of this.#former) former.flush();
     this.#intake?.flush();
   }

@@ -75,9 +75,9 @@ export class SurplusConsumer {
     this.#open();
   }
 
-  /** Acknowledges finished requests at once. */
+  /** Acknowledges finished requests at once, also while {@linkcode SurplusConsumer.stop} delays that. */
   flush(): void {
-    this.#acks?.flush();
+    this.#acks?.release();
   }
 
   /** Gets no more requests; those that it has got are finished. */

@@ -191,6 +191,25 @@ live("drainTimeout: 0 gives the requests back at once", async ({ url, queue }) =
   assertEquals(await call, 42);
 });
 
+for (const what of ["Serving.stop()", "RpcServer.close()"] as const) {
+  live(`${what} with a short drainTimeout acknowledges an at-most-once request that is answered`, async (use) => {
+    const { url, queue } = use;
+    const called = double(queue, { idempotent: false });
+    const gate = gated();
+    await using server = await RpcServer.connect(url, { drainTimeout: 150, onEvent: () => {} });
+    // With room for more, so that it waits for what may be in transit.
+    const serving = await server.serve(called, gate.handler, { prefetch: 2 });
+    await using client = await RpcClient.connect(url);
+    const call = client.call(called, 4);
+    await gate.started;
+    const stopped = what === "Serving.stop()" ? serving.stop() : server.close();
+    gate.release();
+    assertEquals(await call, 8);
+    await stopped;
+    assertEquals((await queueInfo(url, queue))?.messages, 0);
+  });
+}
+
 live("A server that loses its link while it drains takes no more requests", async ({ url, queue }) => {
   await using link = relay(portOf(url));
   const events = listen<ServerEvent>();

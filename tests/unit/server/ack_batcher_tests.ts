@@ -93,6 +93,19 @@ Deno.test("AckBatcher.flush() acknowledges at once, and the end of the turn noth
   assertEquals(channel.written, ["ack ..1"]);
 });
 
+Deno.test("AckBatcher.hold() ends when it is released, and then again waits for as many deliveries as it says", async () => {
+  const { acks } = deliver(1);
+  const held = acks.hold(2);
+  assertEquals(await isSettled(held), false);
+  acks.release();
+  assertEquals(await isSettled(held), true);
+  acks.release();
+  const again = acks.hold(2);
+  assertEquals(await isSettled(again), false);
+  acks.delivered(2);
+  assertEquals(await isSettled(again), true);
+});
+
 Deno.test("AckBatcher keeps acks back while it is held, and sends them together when it is released", async () => {
   const { acks, channel } = deliver(4);
   acks.hold(10);
