@@ -1,4 +1,5 @@
 import process from "node:process";
+import { setImmediate } from "node:timers";
 import v8 from "node:v8";
 import type { AnyProcedure } from "../contract/procedure.ts";
 import type { Methods, Service } from "../contract/service.ts";
@@ -78,7 +79,8 @@ class Worker {
     // Ctrl-C reaches this process too, but the server decides when it ends.
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {});
     const methods = typeof handlers === "function" ? undefined : Object.keys(handlers ?? {});
-    this.#send({ type: "ready", methods });
+    // Only after the rest of the module, and of what imports it, is evaluated: if that fails, the process ends.
+    setImmediate(() => this.#send({ type: "ready", methods }));
   }
 
   #send(message: FromWorker): void {

@@ -43,7 +43,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   ],
   client: [],
   server: ["node:child_process", "node:os", "node:process", "node:url", "node:v8"],
-  worker: ["node:process", "node:v8"],
+  worker: ["node:process", "node:timers", "node:v8"],
   testing: ["node:async_hooks", "node:buffer", "node:timers"],
   rpc: [],
   telemetry: ["@opentelemetry/api"],
