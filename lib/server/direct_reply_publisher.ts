@@ -14,13 +14,22 @@ const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 /** At most this many replies are unconfirmed at once. */
 const MAX_UNCONFIRMED = 1_000;
 
+/** What a lane needs from its publisher. */
+interface LaneHost {
+  /** How many replies may be unconfirmed at once. */
+  readonly window: number;
+  /** Opens its connection. */
+  open(signal: AbortSignal): Promise<Connection>;
+  /** Whether a reply that waits was given to another lane. */
+  divert(reply: Reply): boolean;
+  /** A reply has ended; `confirmed` is undefined if it was not written. */
+  settled(reply: Reply, confirmed: boolean | undefined): void;
+}
+
 /** One connection for replies to direct addresses. */
 class Lane {
-  readonly #open: (signal: AbortSignal) => Promise<Connection>;
+  readonly #host: LaneHost;
   readonly #closing = new AbortController();
-  /** How many replies may be unconfirmed at once. */
-  readonly #window: number;
-  readonly #settled: (reply: Reply, confirmed: boolean) => void;
   readonly #waiting = new WaitingReplies<Reply>(
     (reply) => reply,
     (reply) => this.#drop(reply, "its caller's deadline has passed"),
@@ -31,14 +40,8 @@ class Lane {
   #connection: Connection | undefined;
   #channel: Channel | undefined;
 
-  constructor(
-    open: (signal: AbortSignal) => Promise<Connection>,
-    window: number,
-    settled: (reply: Reply, confirmed: boolean) => void,
-  ) {
-    this.#open = open;
-    this.#window = window;
-    this.#settled = settled;
+  constructor(host: LaneHost) {
+    this.#host = host;
     this.#confirms = new PublisherConfirms((reply, refused) => {
       this.#underWay--;
       this.#end(reply, refused ? "the broker refused it" : undefined);
@@ -69,6 +72,7 @@ class Lane {
       const channel = this.#writable();
       if (channel === undefined) return;
       if (reply.deadline <= performance.now()) this.#drop(reply, "its caller's deadline has passed");
+      else if (this.#host.divert(reply)) this.#waiting.delete(reply);
       else this.#publish(channel, reply);
     }
   }
@@ -88,7 +92,7 @@ class Lane {
 
   async #connect(): Promise<void> {
     try {
-      const connection = this.#connection = await this.#open(this.#closing.signal);
+      const connection = this.#connection = await this.#host.open(this.#closing.signal);
       await connection.keep({
         action: "open a channel for direct replies",
         confirms: this.#confirms,
@@ -117,7 +121,7 @@ class Lane {
 
   /** The channel, if a reply may be written to it now. */
   #writable(): Channel | undefined {
-    return this.#underWay < this.#window && this.#connection?.blocked === undefined ? this.#channel : undefined;
+    return this.#underWay < this.#host.window && this.#connection?.blocked === undefined ? this.#channel : undefined;
   }
 
   #publish(channel: Channel, reply: Reply): void {
@@ -148,11 +152,13 @@ class Lane {
 
   #drop(reply: Reply, why: string): void {
     this.#waiting.delete(reply);
-    this.#end(reply, why);
+    this.#host.settled(reply, undefined);
+    reply.done("dropped", why);
   }
 
+  /** A reply that was written has ended. */
   #end(reply: Reply, why: string | undefined): void {
-    this.#settled(reply, why === undefined);
+    this.#host.settled(reply, why === undefined);
     reply.done(why === undefined ? "confirmed" : "dropped", why ?? "");
   }
 }
@@ -172,9 +178,23 @@ export class DirectReplyPublisher {
 
   /** @param open Opens a connection for replies; called when the first reply needs it. */
   constructor(open: (flush: () => void, signal: AbortSignal) => Promise<Connection>) {
-    const settled = (reply: Reply, confirmed: boolean): void => this.#settled(reply, confirmed);
-    const lane = this.#lane = new Lane((signal) => open(() => lane.flush(), signal), MAX_UNCONFIRMED, settled);
-    const trial = this.#trial = new Lane((signal) => open(() => trial.flush(), signal), 1, settled);
+    const settled = (reply: Reply, confirmed: boolean | undefined): void => this.#settled(reply, confirmed);
+    const lane = this.#lane = new Lane({
+      window: MAX_UNCONFIRMED,
+      open: (signal) => open(() => lane.flush(), signal),
+      divert: () => false,
+      settled,
+    });
+    const trial = this.#trial = new Lane({
+      window: 1,
+      open: (signal) => open(() => trial.flush(), signal),
+      divert: (reply) => {
+        if (!this.#isProven(reply)) return false;
+        lane.send(reply);
+        return true;
+      },
+      settled,
+    });
   }
 
   /**
@@ -188,9 +208,14 @@ export class DirectReplyPublisher {
   /** Sends a reply once. */
   send(reply: Reply): void {
     this.#underWay++;
-    const caller = directProcess(reply.replyTo);
-    if (caller !== undefined && this.#proven.has(caller)) this.#lane.send(reply);
+    if (this.#isProven(reply)) this.#lane.send(reply);
     else this.#trial.send(reply);
+  }
+
+  /** Whether a reply to the same caller was confirmed. */
+  #isProven({ replyTo }: Reply): boolean {
+    const caller = directProcess(replyTo);
+    return caller !== undefined && this.#proven.has(caller);
   }
 
   /** Resolves when all replies are confirmed or dropped. */
@@ -209,9 +234,9 @@ export class DirectReplyPublisher {
     await Promise.all([this.#lane.close(), this.#trial.close()]);
   }
 
-  #settled(reply: Reply, confirmed: boolean): void {
+  #settled(reply: Reply, confirmed: boolean | undefined): void {
     this.#underWay--;
-    this.#remember(directProcess(reply.replyTo) ?? "", confirmed);
+    if (confirmed !== undefined) this.#remember(directProcess(reply.replyTo) ?? "", confirmed);
     if (this.#underWay > 0) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }

@@ -70,6 +70,7 @@ import "./server/blind_shedding_tests.ts";
 import "./server/cancel_registry_tests.ts";
 import "./server/clock_offsets_tests.ts";
 import "./server/clock_questions_tests.ts";
+import "./server/direct_reply_publisher_tests.ts";
 import "./server/queue_declaration_tests.ts";
 import "./server/reply_publisher_tests.ts";
 import "./server/request_answers_tests.ts";
