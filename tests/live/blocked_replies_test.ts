@@ -93,7 +93,7 @@ test("During an alarm, direct replies are dropped at their deadlines, not at the
   await using _alarm = await alarm(broker);
   await using server = await startServer(url, texts(queue), () => "Hi!", { prefetch: PREFETCH });
   // One was written before the server was told of the alarm.
-  await waitFor("the others are dropped", () => told(server, "reply_dropped").length === 199);
+  await waitFor("the others are dropped", () => told(server, "reply_dropped").length === 199, 15_000);
   assertEquals(told(server, "handled").filter(({ code }) => code === "ok").length, 200);
   assertEquals([caller.replies.size, server.pending, await held(broker, queue)], [0, 0, 0]);
   await clearAlarm(broker);
