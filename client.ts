@@ -41,7 +41,8 @@ ${URL_HELP}
 ${CONNECT_HELP}
   --help, --version
 
-Exit codes: 0 all answered, 1 a call failed, 2 usage, 3 no broker, 130 interrupted`;
+Exit codes: 0 all answered, 1 a call failed, 2 usage, 3 no broker, 130 interrupted,
+141 the reader of the output has gone`;
 
 /** No number has more digits. */
 const MAX_LINE_BYTES = 64;

@@ -14,7 +14,8 @@ ${CONNECT_HELP}
   --help, --version`;
 
 /** Exit codes, for the help of every command. */
-export const EXIT_HELP = `2 usage, 3 no broker, 4 no server, 5 timeout, 130 interrupted`;
+export const EXIT_HELP =
+  `2 usage, 3 no broker, 4 no server, 5 timeout, 130 interrupted, 141 the reader of the output has gone`;
 
 /**
  * Runs a command with a client that is connected to the broker.
