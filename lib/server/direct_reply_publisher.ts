@@ -2,7 +2,7 @@ import type { Channel } from "../connection/channel.ts";
 import { isChannelClosed } from "../connection/broker_error.ts";
 import { PublisherConfirms } from "../connection/publisher_confirms.ts";
 import type { Connection } from "../connection/connection.ts";
-import { directProcess } from "../wire/reply_address.ts";
+import type { ByteString } from "../wire/byte_string.ts";
 import { replyMessage } from "../wire/reply_message.ts";
 import type { Reply } from "./reply_publisher.ts";
 import { WaitingReplies } from "./waiting_replies.ts";
@@ -11,13 +11,16 @@ import { WaitingReplies } from "./waiting_replies.ts";
 const MAX_PROVEN = 10_000;
 /** At most so many bytes of replies wait for a connection; when there are more, the oldest is dropped. */
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
-/** At most this many replies are unconfirmed at once. */
+/** At most this many replies, and about so many bytes of them, are unconfirmed at once. */
 const MAX_UNCONFIRMED = 1_000;
+const MAX_UNCONFIRMED_BYTES = 16 * 1024 * 1024;
 
 /** What a lane needs from its publisher. */
 interface LaneHost {
   /** How many replies may be unconfirmed at once. */
   readonly window: number;
+  /** Whether the replies may be what breaks the connection. */
+  readonly suspect: boolean;
   /** Opens its connection. */
   open(signal: AbortSignal): Promise<Connection>;
   /** Whether a reply that waits was given to another lane. */
@@ -36,6 +39,7 @@ class Lane {
   );
   readonly #confirms: PublisherConfirms<Reply>;
   #underWay = 0;
+  #underWayBytes = 0;
   #opening: Promise<void> | undefined;
   #connection: Connection | undefined;
   #channel: Channel | undefined;
@@ -44,14 +48,17 @@ class Lane {
     this.#host = host;
     this.#confirms = new PublisherConfirms((reply, refused) => {
       this.#underWay--;
+      this.#underWayBytes -= reply.body.length;
       this.#end(reply, refused ? "the broker refused it" : undefined);
       this.flush();
     });
   }
 
-  /** Whether the broker is blocked and so many replies wait that the request of a further one should stay in the queue. */
+  /** Whether so many replies wait that the request of a further one should stay in the queue. */
   isFull(bytes: number): boolean {
-    return this.#waiting.isFull(bytes) && this.#connection?.blocked !== undefined;
+    if (!this.#waiting.isFull(bytes)) return false;
+    // Bad addresses may break its connection again and again: requests with them must not take up the prefetch.
+    return !this.#host.suspect || this.#connection === undefined || this.#connection.blocked !== undefined;
   }
 
   send(reply: Reply): void {
@@ -68,6 +75,7 @@ class Lane {
 
   /** Sends the replies that wait, as far as possible. */
   flush(): void {
+    if (this.#waiting.size === 0) return;
     for (const reply of this.#waiting) {
       const channel = this.#writable();
       if (channel === undefined) return;
@@ -104,7 +112,7 @@ class Lane {
         opened: () => this.flush(),
         lost: (error) => {
           this.#channel = undefined;
-          this.#underWay = 0;
+          this.#underWay = this.#underWayBytes = 0;
           // Not sent again: one of them may have made the broker close the connection.
           for (const reply of this.#confirms.takeAll()) this.#end(reply, error.message);
         },
@@ -121,7 +129,8 @@ class Lane {
 
   /** The channel, if a reply may be written to it now. */
   #writable(): Channel | undefined {
-    return this.#underWay < this.#host.window && this.#connection?.blocked === undefined ? this.#channel : undefined;
+    const hasRoom = this.#underWay < this.#host.window && this.#underWayBytes < MAX_UNCONFIRMED_BYTES;
+    return hasRoom && this.#connection?.blocked === undefined ? this.#channel : undefined;
   }
 
   #publish(channel: Channel, reply: Reply): void {
@@ -141,6 +150,7 @@ class Lane {
     if (this.#waiting.size > 0) this.#waiting.delete(reply);
     this.#confirms.add(reply);
     this.#underWay++;
+    this.#underWayBytes += reply.body.length;
   }
 
   #dropOldest(newest: Reply): void {
@@ -172,7 +182,8 @@ class Lane {
 export class DirectReplyPublisher {
   readonly #lane: Lane;
   readonly #trial: Lane;
-  readonly #proven = new Set<string>();
+  /** The addresses of callers that a reply was confirmed for, the one that was longest ago first. */
+  readonly #proven = new Set<ByteString>();
   #underWay = 0;
   #idle: (() => void)[] = [];
 
@@ -181,15 +192,17 @@ export class DirectReplyPublisher {
     const settled = (reply: Reply, confirmed: boolean | undefined): void => this.#settled(reply, confirmed);
     const lane = this.#lane = new Lane({
       window: MAX_UNCONFIRMED,
+      suspect: false,
       open: (signal) => open(() => lane.flush(), signal),
       divert: () => false,
       settled,
     });
     const trial = this.#trial = new Lane({
       window: 1,
+      suspect: true,
       open: (signal) => open(() => trial.flush(), signal),
       divert: (reply) => {
-        if (!this.#isProven(reply)) return false;
+        if (!this.#proven.has(reply.replyTo)) return false;
         lane.send(reply);
         return true;
       },
@@ -198,8 +211,8 @@ export class DirectReplyPublisher {
   }
 
   /**
-   * Whether the broker is blocked and so many replies wait that the request of a further one, with a body of so many
-   * bytes, should stay in the queue until that is written.
+   * Whether so many replies wait that the request of a further one, with a body of so many bytes, should stay in the queue
+   * until that is written.
    */
   isFull(bytes: number): boolean {
     return this.#lane.isFull(bytes) || this.#trial.isFull(bytes);
@@ -208,14 +221,8 @@ export class DirectReplyPublisher {
   /** Sends a reply once. */
   send(reply: Reply): void {
     this.#underWay++;
-    if (this.#isProven(reply)) this.#lane.send(reply);
+    if (this.#proven.has(reply.replyTo)) this.#lane.send(reply);
     else this.#trial.send(reply);
-  }
-
-  /** Whether a reply to the same caller was confirmed. */
-  #isProven({ replyTo }: Reply): boolean {
-    const caller = directProcess(replyTo);
-    return caller !== undefined && this.#proven.has(caller);
   }
 
   /** Resolves when all replies are confirmed or dropped. */
@@ -236,12 +243,12 @@ export class DirectReplyPublisher {
 
   #settled(reply: Reply, confirmed: boolean | undefined): void {
     this.#underWay--;
-    if (confirmed !== undefined) this.#remember(directProcess(reply.replyTo) ?? "", confirmed);
+    if (confirmed !== undefined) this.#remember(reply.replyTo, confirmed);
     if (this.#underWay > 0) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
 
-  #remember(caller: string, confirmed: boolean): void {
+  #remember(caller: ByteString, confirmed: boolean): void {
     this.#proven.delete(caller);
     if (!confirmed) return;
     this.#proven.add(caller);

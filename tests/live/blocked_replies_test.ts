@@ -8,7 +8,7 @@
 import { assertEquals, assertGreaterOrEqual, assertLess } from "@std/assert";
 import { connect, type ConsumeMessage } from "amqplib";
 import { Buffer } from "node:buffer";
-import { MAX_COUNT } from "../../lib/server/waiting_replies.ts";
+import { MAX_BYTES, MAX_COUNT } from "../../lib/server/waiting_replies.ts";
 import type { Broker } from "../support/broker.ts";
 import { clearAlarm, held, lab, raiseAlarm } from "../support/lab.ts";
 import { waitFor } from "../support/live.ts";
@@ -72,7 +72,7 @@ async function settled(broker: Broker, queue: string): Promise<number> {
 
 test("During an alarm, a server keeps a limited number of direct replies, and leaves other requests in their queue", async (use) => {
   const { broker, url, queue } = use;
-  const count = 3 * MAX_COUNT;
+  const count = MAX_COUNT + 5_000;
   await using caller = await ask(url, queue, { count, body: Buffer.alloc(4_096, "x"), direct: true });
   await using _alarm = await alarm(broker);
   const before = await memoryInUse();
@@ -85,6 +85,19 @@ test("During an alarm, a server keeps a limited number of direct replies, and le
   await waitFor("all are answered", () => caller.replies.size === count, 60_000);
   assertEquals(told(server, "reply_dropped"), []);
   await waitFor("all are acknowledged", async () => await held(broker, queue) === 0);
+});
+
+test("During an alarm, a server keeps a limited number of bytes of direct replies", async ({ broker, url, queue }) => {
+  const count = 400;
+  const size = 2 ** 17;
+  await using caller = await ask(url, queue, { count, body: Buffer.from("x"), direct: true });
+  await using _alarm = await alarm(broker);
+  await using server = await startServer(url, texts(queue), () => "x".repeat(size), { prefetch: PREFETCH });
+  assertGreaterOrEqual(await settled(broker, queue), count - MAX_BYTES / size - PREFETCH);
+  assertEquals(server.pending, PREFETCH);
+  await clearAlarm(broker);
+  await waitFor("all are answered", () => caller.replies.size === count, 60_000);
+  assertEquals(new Set(Array.from(caller.replies.values(), (reply) => reply.length)), new Set([size]));
 });
 
 test("During an alarm, direct replies are dropped at their deadlines, not at the end of the alarm", async (use) => {

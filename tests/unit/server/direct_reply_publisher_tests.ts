@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { DirectReplyPublisher } from "../../../lib/server/direct_reply_publisher.ts";
 import type { Reply } from "../../../lib/server/reply_publisher.ts";
-import { MAX_COUNT } from "../../../lib/server/waiting_replies.ts";
+import { MAX_BYTES, MAX_COUNT } from "../../../lib/server/waiting_replies.ts";
 import { toByteString } from "../../../lib/wire/byte_string.ts";
 import { type FakeChannel, type FakeLink, fakeLink } from "../../support/fake_link.ts";
 
@@ -94,18 +94,20 @@ Deno.test("A direct reply that is dropped unwritten says nothing against its cal
   assertEquals(sent(channel(0)), [1, 5]);
 });
 
-Deno.test("Direct replies are full only while the broker is blocked, and then by those whose requests are acknowledged", async () => {
+Deno.test("Replies to callers without a confirmed one are full while they cannot be sent, but not where a bad one may be the cause", async () => {
   await using opened = publisher();
   const { links, replies, ends, send, channel } = opened;
-  send(1, 1);
-  await turns();
   const taken: number[] = [];
+  send(1, 1);
   send(2, 1, { take: () => void taken.push(2) });
-  for (let n = 0; n < MAX_COUNT; n++) {
+  for (let n = 1; n < MAX_COUNT; n++) {
     assertEquals(replies.isFull(0), false);
     send(3, 1);
   }
-  assertEquals(replies.isFull(0), false);
+  assertEquals(replies.isFull(0), true);
+  await turns();
+  send(3, 1);
+  assertEquals([replies.isFull(0), sent(channel(0))], [false, [1]]);
   links[0]?.block("memory");
   assertEquals(replies.isFull(0), true);
   links[0]?.block(undefined);
@@ -113,6 +115,31 @@ Deno.test("Direct replies are full only while the broker is blocked, and then by
   channel(0).confirm();
   await turns();
   assertEquals([taken, ends.length, channel(1).published.length], [[2], 1, 1_000]);
+});
+
+Deno.test("Replies to other callers are full by their number or bytes, whatever they wait for", async () => {
+  await using opened = publisher();
+  const { replies, send, channel } = opened;
+  send(1, 1);
+  await turns();
+  channel(0).confirm();
+  send(2, 1);
+  await turns();
+  // They are large: no more than two of them are unconfirmed at once.
+  const body = new Uint8Array(MAX_BYTES / 2);
+  for (let n = 0; n < 3; n++) {
+    assertEquals(replies.isFull(body.length), false);
+    send(3, 1, { body });
+  }
+  assertEquals([replies.isFull(body.length), channel(1).published.length], [true, 3]);
+  channel(1).confirm(2);
+  assertEquals([replies.isFull(body.length), channel(1).published.length], [false, 4]);
+  channel(1).confirm();
+  for (let n = 0; n < 1_000 + MAX_COUNT; n++) {
+    assertEquals(replies.isFull(0), false);
+    send(4, 1);
+  }
+  assertEquals([replies.isFull(0), channel(1).published.length], [true, 1_004]);
 });
 
 Deno.test("The end of all direct replies is told once each has ended", async () => {
