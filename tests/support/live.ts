@@ -167,12 +167,12 @@ export async function plainCall(
 /**
  * Waits until `predicate` gives something true.
  *
- * @param what What is waited for, for the error: `the queue is empty`.
+ * @param what What is waited for, for the error: `the queue is empty`; a function is called when it was in vain.
  * @returns What `predicate` gave.
  * @throws {Error} If it takes longer than `ms`.
  */
 export async function waitFor<T>(
-  what: string,
+  what: string | (() => string),
   predicate: () => T | Promise<T>,
   ms = WAIT,
 ): Promise<Exclude<T, false | 0 | "" | null | undefined>> {
@@ -180,7 +180,9 @@ export async function waitFor<T>(
   for (;;) {
     const value = await predicate();
     if (value) return value as Exclude<T, false | 0 | "" | null | undefined>;
-    if (performance.now() > deadline) throw new Error(`Waited ${ms} ms in vain until ${what}`);
+    if (performance.now() > deadline) {
+      throw new Error(`Waited ${ms} ms in vain until ${typeof what === "string" ? what : what()}`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

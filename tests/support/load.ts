@@ -203,6 +203,12 @@ export async function goesOn({ load, servers }: Pick<Field, "load" | "servers">,
   }
 }
 
+/**
+ * How long a broker may take to forget a connection that it does not read any more, in ms: its heartbeats find out within
+ * 10 s that the other side has closed it.
+ */
+const FORGET = 20_000;
+
 /** How a scenario is to be. */
 export interface Scenario {
   /** Any node of the cluster. */
@@ -358,12 +364,18 @@ export async function scenario(name: string, how: Scenario): Promise<Shown> {
   await judge(log, queue, tallies);
   assert(after.clientHeap < before.clientHeap + MAY_GROW, `the client's heap grew to ${mega(after.clientHeap)} MB`);
   assert(after.serverHeap < before.serverHeap + MAY_GROW, `a server's heap grew to ${mega(after.serverHeap)} MB`);
-  await waitFor(`the broker's tables are as before, ${JSON.stringify(before.tables)}`, async () => {
-    const { connections, channels, queues } = await tables(broker);
-    // The first cancel opens a channel for cancels, which stays.
-    const more = channels - before.tables.channels;
-    return connections === before.tables.connections && queues === before.tables.queues && more >= -1 && more <= 1;
-  });
+  let now = before.tables;
+  await waitFor(
+    () => `the broker's tables are as before, ${JSON.stringify(before.tables)} and not ${JSON.stringify(now)}`,
+    async () => {
+      now = await tables(broker);
+      // The first cancel opens a channel for cancels, which stays.
+      const more = now.channels - before.tables.channels;
+      return now.connections === before.tables.connections && now.queues === before.tables.queues && more >= -1 &&
+        more <= 1;
+    },
+    FORGET,
+  );
   for (const server of servers) {
     server.kill("SIGTERM");
     assertEquals([await server.ended, server.stderr], [0, ""]);
