@@ -173,18 +173,22 @@ async function callAll(
     const [settled] = await Promise.allSettled([call(n)]);
     return [n, settled];
   };
-  for await (const [n, settled] of inOrder(numbers, run, { concurrency: CONCURRENCY })) {
-    if (settled.status === "rejected") failed = true;
-    progress?.ended(settled.status === "rejected");
-    if (json) await output.line(toJson(n, settled));
-    else if (settled.status === "fulfilled") await output.line(` [.] Got ${settled.value}`);
-    else if (stop.signal.aborted && isCanceled(settled.reason)) underWay++;
-    else if (!(settled.reason instanceof RpcError)) throw settled.reason;
-    else {
-      printError(failureText(`fib(${n})`, settled.reason, server));
+  try {
+    for await (const [n, settled] of inOrder(numbers, run, { concurrency: CONCURRENCY })) {
+      if (settled.status === "rejected") failed = true;
+      progress?.ended(settled.status === "rejected");
+      if (json) await output.line(toJson(n, settled));
+      else if (settled.status === "fulfilled") await output.line(` [.] Got ${settled.value}`);
+      else if (stop.signal.aborted && isCanceled(settled.reason)) underWay++;
+      else if (!(settled.reason instanceof RpcError)) throw settled.reason;
+      else {
+        printError(failureText(`fib(${n})`, settled.reason, server));
+      }
     }
+  } finally {
+    // Also before a line of the input that is wrong ends the process.
+    await output.flush();
   }
-  await output.flush();
   if (output.broken.aborted) return EXIT.brokenPipe;
   if (underWay > 0) {
     console.error(` [!] Interrupted: ${plural(underWay, "call")} under way; it is unknown whether the work was done`);

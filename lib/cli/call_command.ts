@@ -171,23 +171,27 @@ async function callAll(client: RpcClient, settings: Settings, stop: AbortSignal)
     const call = caller(client, settings, signal);
     const sizeOf = (answer: Answer): number => "reply" in answer ? answer.reply.length : 0;
     let number = 0;
-    for await (const answer of inOrder(inputs, call, { concurrency, sizeOf })) {
-      number++;
-      if ("error" in answer && answer.error.code === "canceled" && signal.aborted) {
-        if (answer.error.outcome !== "not_executed") unknown++;
-        continue;
+    try {
+      for await (const answer of inOrder(inputs, call, { concurrency, sizeOf })) {
+        number++;
+        if ("error" in answer && answer.error.code === "canceled" && signal.aborted) {
+          if (answer.error.outcome !== "not_executed") unknown++;
+          continue;
+        }
+        const code = "error" in answer ? answer.error.code : "ok";
+        summary.ended(code, answer.ms);
+        progress?.ended(code !== "ok");
+        if ("reply" in answer || format === "json") await print(output, answer, format);
+        if ("reply" in answer) continue;
+        last = answer.error;
+        if (format === "json") continue;
+        if (one) printError(describeFailure(answer.error));
+        else failures.add(number, answer.error);
       }
-      const code = "error" in answer ? answer.error.code : "ok";
-      summary.ended(code, answer.ms);
-      progress?.ended(code !== "ok");
-      if ("reply" in answer || format === "json") await print(output, answer, format);
-      if ("reply" in answer) continue;
-      last = answer.error;
-      if (format === "json") continue;
-      if (one) printError(describeFailure(answer.error));
-      else failures.add(number, answer.error);
+    } finally {
+      // Also before a line of the input that is wrong ends the process.
+      await output.flush();
     }
-    await output.flush();
   }
   if (!one || stop.aborted) console.error(describe(summary, unknown, stop.aborted));
   if (stop.aborted) return EXIT.interrupted;

@@ -7,10 +7,13 @@
 import { assert, assertEquals, assertGreater, assertLess, assertStringIncludes } from "@std/assert";
 import { fib, fibonacci } from "../../lib/tutorial/fib.ts";
 import { sleep } from "../support/handlers.ts";
-import { live } from "../support/live.ts";
+import { live, waitFor } from "../support/live.ts";
 import { startServer } from "../support/pair.ts";
 import { peakMemory } from "../support/memory.ts";
 import { denoArgs, type Ended, start } from "../support/script.ts";
+
+/** So many long numbers are more than a pipe holds (64 KiB), and wait in the client. */
+const COUNT = 5;
 
 async function client(url: string, queue: string, args: readonly string[], input?: string): Promise<Ended> {
   const command = denoArgs("client.ts", "--url", url, "--queue", queue, ...args);
@@ -51,6 +54,32 @@ live(
     const long = await client(url, queue, ["-"], "9".repeat(1_000_000));
     assertEquals(long.code, 2);
     assertStringIncludes(long.stderr, "Line 1 of standard input has more than 64 bytes");
+  },
+);
+
+live(
+  "What was answered before a line that is no number is printed to whoever reads slowly",
+  { run: true },
+  async ({ url, queue }) => {
+    const long = 10n ** 20_000n;
+    let asked = 0;
+    await using _server = await startServer(url, { ...fibonacci, queue, queueType: "classic" }, () => {
+      asked++;
+      return long;
+    });
+    const [program = "", ...args] = denoArgs("client.ts", "--url", url, "--queue", queue, "-");
+    const child = new Deno.Command(program, { args, stdin: "piped", stdout: "piped", stderr: "piped" }).spawn();
+    const input = child.stdin.getWriter();
+    await input.write(new TextEncoder().encode("1\n".repeat(COUNT) + "three\n"));
+    await input.close();
+    await waitFor("all are answered", () => asked === COUNT);
+    await sleep(500);
+    const [stdout, stderr] = await Promise.all(
+      [child.stdout, child.stderr].map((stream) => new Response(stream).text()),
+    );
+    assertEquals(stdout?.split("\n").filter((line) => line === ` [.] Got ${long}`).length, COUNT);
+    assertStringIncludes(stderr ?? "", `Line ${COUNT + 1} of standard input`);
+    assertEquals((await child.status).code, 2);
   },
 );
 
