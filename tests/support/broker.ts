@@ -152,7 +152,9 @@ export class Broker implements AsyncDisposable {
     ];
     const scripts = await findScripts(root);
     if (scripts === undefined) throw new SetupError(HOW_TO_INSTALL);
-    const host = await Deno.makeTempDir({ prefix: "rabbitmq-", ...(root ? { dir: `${root}/tmp` } : {}) });
+    const parent = root === "" ? undefined : `${root}${Deno.env.get("TMPDIR") ?? "/tmp"}`;
+    if (parent !== undefined) await Deno.mkdir(parent, { recursive: true });
+    const host = await Deno.makeTempDir({ prefix: "rabbitmq-", ...(parent === undefined ? {} : { dir: parent }) });
     const paths = { root, dir: host.slice(root.length), scripts };
     const { dir } = paths;
     const realm = cluster === undefined ? { epmdPort: freePort(), cookie: crypto.randomUUID() } : cluster.#realm;

@@ -5,6 +5,7 @@
  */
 
 import { assertEquals, assertLess, assertStringIncludes } from "@std/assert";
+import { defaultRoot } from "./install.ts";
 import { permitted } from "./lab.ts";
 import { waitFor } from "./live.ts";
 import { freePort } from "./ports.ts";
@@ -26,17 +27,21 @@ interface Task extends AsyncDisposable {
 
 async function startTask(path: string, ...args: string[]): Promise<Task> {
   const folder = await Deno.makeTempDir({ prefix: "task-" });
+  // Where the node writes, if it has a root of its own.
+  const nodeFolder = `${defaultRoot()}${folder}`;
+  await Deno.mkdir(nodeFolder, { recursive: true });
   const env = { TMPDIR: folder, AMQP_URL: `amqp://127.0.0.1:${freePort()}` };
   const script = start([Deno.execPath(), "run", "--quiet", "-A", path, ...args], env);
-  const files = (): string[] => Array.from(Deno.readDirSync(folder), ({ name }) => name);
+  const files = (): string[] => Array.from(Deno.readDirSync(nodeFolder), ({ name }) => name);
   return {
     script,
     files,
-    logs: () => files().filter((name) => exists(`${folder}/${name}/log`)).length,
+    logs: () => files().filter((name) => exists(`${nodeFolder}/${name}/log`)).length,
     processes: () => commandsWith(folder).filter((command) => !command.includes(path)),
     async [Symbol.asyncDispose]() {
       await script[Symbol.asyncDispose]();
-      await Deno.remove(folder, { recursive: true });
+      await Deno.remove(nodeFolder, { recursive: true });
+      if (nodeFolder !== folder) await Deno.remove(folder, { recursive: true });
     },
   };
 }
