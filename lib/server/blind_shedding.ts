@@ -5,8 +5,8 @@ export type Place = "handler" | "room" | "full";
 const ENOUGH_ANSWERS = 20;
 const MIN_BURST = 4;
 const MAX_BURST = 10_000;
-/** How long a burst may take, in ms. */
-const BURST_MS = 250;
+/** How long a burst may take, in ms: what waits here leaves room for few refusals in one round trip to the broker. */
+const BURST_MS = 1_000;
 /** If no request has come and no handler has ended for so long, in ms, and one is free, the queue was empty. */
 const IDLE_MS = 50;
 /** How fast the share falls with each answer, to try whether less is enough. */

@@ -53,7 +53,7 @@ Deno.test("BlindShedding gives up a burst after a while, and when a request has 
     blind.inVain(0, 10);
     blind.inVain(11, 20);
     if (stop) blind.stop();
-    assert(!blind.refuses(stop ? 21 : 271, "full"));
+    assert(!blind.refuses(stop ? 21 : 1_021, "full"));
   }
 });
 
