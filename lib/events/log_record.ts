@@ -90,7 +90,7 @@ export function levelOf(event: RpcEvent): LogLevel {
 }
 
 function seconds(ms: number): string {
-  return `${(ms / 1_000).toFixed(1)} s`;
+  return ms < 100 ? `${Math.round(ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
 }
 
 function tenths(ms: number): number {

@@ -72,7 +72,7 @@ const MASKS: readonly (readonly [RegExp, string])[] = [
   [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, "TIME"],
   [/[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}/g, "ID"],
   [/(duration_ms"?[=:])[\d.]+/g, "$1MS"],
-  [/(Reconnected after) [\d.]+ s/g, "$1 TIME"],
+  [/(Reconnected after) [\d.]+ m?s/g, "$1 TIME"],
   [/(?:localhost|127\.0\.0\.1):\d+/g, "HOST:PORT"],
   [/on port \d+/g, "on port PORT"],
   [/(\w+\.ts)(?:@[\w.-]+)? pid=\d+/g, "$1 pid=PID"],

@@ -8,6 +8,7 @@ import {
   type ServerEvent,
 } from "../../../lib/rpc.ts";
 import { logWarnings } from "../../../lib/events/log_events.ts";
+import { recordOf } from "../../../lib/events/log_record.ts";
 import { consoleErrors } from "../../support/console_errors.ts";
 import { FakeClock } from "../../support/fake_clock.ts";
 
@@ -391,4 +392,10 @@ Deno.test("logEvents() refuses options that are not valid, and says what is want
   for (const [options, text] of cases) {
     assertThrows(() => logEvents(options as LogOptions), TypeError, `Cannot log events: ${text}`);
   }
+});
+
+Deno.test("A short wait is told in milliseconds, not as 0.0 s", () => {
+  const retrying = (delay: number) => ({ type: "retrying", attempt: 1, delay, error } as const);
+  const told = [12.4, 99.9, 100, 1_234].map((delay) => /in (.+?):/.exec(recordOf(retrying(delay)).message)?.[1]);
+  assertEquals(told, ["12 ms", "100 ms", "0.1 s", "1.2 s"]);
 });
