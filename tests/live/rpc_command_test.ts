@@ -450,6 +450,26 @@ live("A bar is shown where standard error alone is a terminal, and is gone in th
   assert(!/[█░]/.test(both));
 });
 
+live("Failures stay on the terminal when the bar has gone", { run: true }, async ({ url, queue }) => {
+  await using _server = await startServer(url, texts(queue), async () => {
+    await sleep(10);
+    throw new RpcError("not_found", "no such thing");
+  }, { prefetch: 20 });
+  const args = ["call", queue, "x", "--count", "300", "--url", url];
+  const command = denoArgs("lib/cli.ts", ...args).map((part) => `'${part}'`).join(" ");
+  await using script = startOnTerminal(`${command} >/dev/null`);
+  const { code, stdout } = await script.ended();
+  assertEquals(code, 1);
+  assert(/[█░]/.test(stdout));
+  const lines = await linesOnScreen(stdout);
+  const failed = (number: number): string => `Call ${number}: not_found: no such thing (the server ran it)`;
+  assertEquals(lines.slice(0, -1), [
+    ...[1, 2, 3].map(failed),
+    "Calls 4 to 300: 297 more not_found (the server ran it)",
+  ]);
+  assertMatch(lines.at(-1) ?? "", /^300 calls in .*: 300 not_found; /);
+});
+
 live("On a terminal, rpc top draws over its last frame", { run: true }, async ({ url, queue }) => {
   await using _server = await startServer(url, texts(queue), (text) => text, { name: "one" });
   const args = ["top", queue, "--count", "3", "--interval", "100ms", "--url", url];
