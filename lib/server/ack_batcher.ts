@@ -1,4 +1,10 @@
 import type { Channel } from "../connection/channel.ts";
+import { settlesWithin } from "../contract/deadline.ts";
+
+/** If no request arrives for so long while acks are held, in ms, the next one is not expected soon. */
+const QUIET_MS = 250;
+/** How long acks are held at most before a consumer is canceled, in ms. */
+const MAX_HOLD_MS = 2_000;
 
 /**
  * Acknowledges the deliveries of one channel, with one frame for all that
@@ -65,6 +71,18 @@ export class AckBatcher {
       if (this.#unsettled >= prefetch || this.#channel.closed) notify();
       else this.#whenUnsettled = { count: prefetch, notify };
     });
+  }
+
+  /**
+   * Delays acks until `release`, so that a consumer can be canceled with no request in transit; resolves when the broker
+   * sends no more, when no request has come for a while, or after two seconds.
+   */
+  async holdUntilQuiet(prefetch: number): Promise<void> {
+    const full = this.hold(prefetch);
+    for (let waited = 0; waited < MAX_HOLD_MS; waited += QUIET_MS) {
+      const before = this.#unsettled;
+      if (await settlesWithin(full, QUIET_MS) || this.#unsettled === before) return;
+    }
   }
 
   /** Sends the delayed acks, and delays no later ones. */

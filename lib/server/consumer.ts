@@ -1,7 +1,6 @@
 import { toRpcError } from "../connection/broker_error.ts";
 import type { Channel, ConsumeOptions } from "../connection/channel.ts";
 import type { ChannelPlan, KeptChannel } from "../connection/kept_channel.ts";
-import { settlesWithin } from "../contract/deadline.ts";
 import type { RpcError } from "../contract/errors.ts";
 import type { ServerFigures } from "../contract/server_info.ts";
 import type { ServerEvent } from "../events/server_event.ts";
@@ -15,7 +14,6 @@ import { RequestDispatcher } from "./request_dispatcher.ts";
 import type { RequestIntake } from "./request_intake.ts";
 import type { RunningRequest } from "./running_request.ts";
 import type { Served } from "./served.ts";
-import { CANCEL_PATIENCE_MS } from "./surplus_consumer.ts";
 
 /** The figures of a queue, without those of the server. */
 export type ConsumerFigures = Omit<ServerFigures, "id" | "name" | "version" | "library" | "uptime">;
@@ -171,9 +169,7 @@ export class Consumer {
     const stopped = this.#intake?.stop();
     if (this.#consumerTag === undefined || acks === undefined) return;
     // Requests in transit when the consumer is canceled are redelivered, and at-most-once requests would then not run.
-    if (this.#requests.atMostOnce) {
-      await settlesWithin(acks.hold(this.#prefetch), CANCEL_PATIENCE_MS);
-    }
+    if (this.#requests.atMostOnce) await acks.holdUntilQuiet(this.#prefetch);
     try {
       await Promise.all([
         this.#kept?.current?.cancel(this.#consumerTag),

@@ -1,5 +1,4 @@
 import type { Channel } from "../connection/channel.ts";
-import { settlesWithin } from "../contract/deadline.ts";
 import type { Delivery } from "../wire/message.ts";
 import { AckBatcher } from "./ack_batcher.ts";
 import { FormerConsumer } from "./former_consumer.ts";
@@ -30,8 +29,6 @@ const WORK_MS = 300;
 const LONG_MS = 500;
 /** Any consumer that has room comes first (https://www.rabbitmq.com/docs/consumer-priority). */
 const PRIORITY = -1;
-/** How long a consumer that is ended waits at most until the broker may send no more requests, in ms. */
-export const CANCEL_PATIENCE_MS = 250;
 
 /** How it ended: when it was not needed any more; while the broker may deliver its requests again; or before it began. */
 export type SurplusEnd = "idle" | "lost" | "refused";
@@ -89,7 +86,7 @@ export class SurplusConsumer {
     const acks = this.#acks;
     if (channel === undefined || acks === undefined || this.#consumerTag === undefined) return;
     // Requests in transit would be redelivered, and at-most-once requests would then not run.
-    if (atMostOnce) await settlesWithin(acks.hold(this.#prefetch), CANCEL_PATIENCE_MS);
+    if (atMostOnce) await acks.holdUntilQuiet(this.#prefetch);
     await channel.cancel(this.#consumerTag).catch(() => {});
     this.#consumerTag = undefined;
     acks.release();

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { AckBatcher } from "../../../lib/server/ack_batcher.ts";
+import { FakeClock } from "../../support/fake_clock.ts";
 import { Random } from "../../support/random.ts";
 
 /** Notes what is written to a channel: `ack 3`, `ack ..3` for all up to 3, `requeue 3`, `reject 3`. */
@@ -270,4 +271,49 @@ Deno.test("AckBatcher says at once that nothing is unsettled", () => {
   let idle = 0;
   acks.retire(() => idle++);
   assertEquals(idle, 1);
+});
+
+/** Moves time on, and tells whether a promise has settled by then. */
+async function settlesAfter(clock: FakeClock, ms: number, promise: Promise<void>): Promise<boolean> {
+  clock.advance(ms);
+  // Its own steps, each a microtask.
+  for (let step = 0; step < 10; step++) await Promise.resolve();
+  return await isSettled(promise);
+}
+
+Deno.test("AckBatcher.holdUntilQuiet() waits for as long as requests come, and then a quarter of a second", async () => {
+  using clock = new FakeClock();
+  const { acks } = deliver(1);
+  const quiet = acks.holdUntilQuiet(10);
+  assertEquals(await settlesAfter(clock, 200, quiet), false);
+  acks.delivered(2);
+  assertEquals(await settlesAfter(clock, 50, quiet), false);
+  assertEquals(await settlesAfter(clock, 249, quiet), false);
+  assertEquals(await settlesAfter(clock, 1, quiet), true);
+});
+
+Deno.test("AckBatcher.holdUntilQuiet() ends when the broker sends no more, or when it is released", async () => {
+  using clock = new FakeClock();
+  const full = deliver(1);
+  const first = full.acks.holdUntilQuiet(2);
+  assertEquals(await settlesAfter(clock, 0, first), false);
+  full.acks.delivered(2);
+  assertEquals(await settlesAfter(clock, 0, first), true);
+  const { acks } = deliver(1);
+  const second = acks.holdUntilQuiet(2);
+  acks.release();
+  assertEquals(await settlesAfter(clock, 0, second), true);
+  assertEquals(clock.timers, 0);
+});
+
+Deno.test("AckBatcher.holdUntilQuiet() ends after two seconds though requests come", async () => {
+  using clock = new FakeClock();
+  const { acks } = deliver(1);
+  const busy = acks.holdUntilQuiet(100);
+  for (let tag = 2; tag <= 8; tag++) {
+    acks.delivered(tag);
+    assertEquals(await settlesAfter(clock, 250, busy), false);
+  }
+  acks.delivered(9);
+  assertEquals(await settlesAfter(clock, 250, busy), true);
 });
