@@ -117,9 +117,9 @@ export class Consumer {
       openChannel: () => this.#host.connection.channel(`refuse requests of "${this.queue}"`),
       ended: (acks, refusal) => this.#surplusEnded(acks, refusal),
     });
-    intake.channelReplaced();
-    // After what has not started is gone.
-    this.#requests.expectAgain(this.#prefetch);
+    this.#expectAgain();
+    // At once: the second consumer may get them before this channel is replaced.
+    channel.onClosed(() => this.#expectAgain());
     this.#consumerTag = undefined;
     if (this.#stopped) return;
     let canceled = false;
@@ -134,6 +134,13 @@ export class Consumer {
     const consumerTag = this.#consumerTag = await this.#consume(channel);
     // `stop` may have been called meanwhile, before there was a consumer to cancel.
     if (this.#stopped) await channel.cancel(consumerTag);
+  }
+
+  /** Requests may be delivered again. */
+  #expectAgain(): void {
+    this.#intake?.channelReplaced();
+    // After what has not started is gone.
+    this.#requests.expectAgain(this.#prefetch);
   }
 
   async #consume(channel: Channel): Promise<string> {
@@ -215,6 +222,9 @@ export class Consumer {
   /** The broker has ended the consumer, without saying why: the queue was deleted, or a request has taken too long. */
   async #consumerCanceled(channel: Channel, acks: AckBatcher, intake: RequestIntake): Promise<void> {
     this.#setConsuming(false);
+    // The second consumer may get what was taken back before it is known why.
+    acks.retire(() => {});
+    this.#expectAgain();
     const timeout = await this.#timeoutOf(acks);
     if (channel.closed) return;
     this.#host.emit(timeout ?? { type: "consumer_canceled", queue: this.queue });

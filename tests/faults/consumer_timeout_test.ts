@@ -287,3 +287,31 @@ test("A queue that is deleted is still told from a consumer timeout", async ({ b
   const { events } = counting;
   assertEquals([events.of("consumer_canceled").length, events.of("consumer_timeout").length], [1, 0]);
 });
+
+test("What outlasts the consumer timeout under overload, on the second consumer too, runs once", async (use) => {
+  const { broker, url, queue } = use;
+  await shorten(broker, 700);
+  const options = { queueType: "quorum", idempotent: true } as const;
+  await using counting = await startCounting(url, queue, options, 3);
+  await using client = await RpcClient.connect(url);
+  const called = double(queue, options);
+  await client.call(called, 200);
+  // More than it can do in time.
+  const flood = setInterval(() => {
+    for (let n = 0; n < 3; n++) client.call(called, 100, { timeout: 600 }).catch(() => {});
+  }, 50);
+  try {
+    await waitFor("it has a second consumer", async () => ((await queueInfo(url, queue))?.consumers ?? 0) > 1);
+    const long = Array.from({ length: 8 }, (_, n) => 1_001 + n);
+    assertEquals(await Promise.all(long.map((n) => client.call(called, n, OPTIONS))), long.map((n) => 2 * n));
+    for (const n of long) assertEquals(counting.runs.get(n), 1, `${n}`);
+  } finally {
+    clearInterval(flood);
+  }
+  const { events } = counting;
+  assertGreaterOrEqual(events.of("consumer_timeout").length, 1);
+  assertEquals(events.losses, 0);
+  await waitFor("it is done", () => counting.server.pending === 0);
+  await counting.server.close();
+  await waitFor("nothing is left", async () => (await queueInfo(url, queue))?.messages === 0);
+});
