@@ -4,7 +4,7 @@ import { PublisherConfirms } from "../connection/publisher_confirms.ts";
 import type { Connection } from "../connection/connection.ts";
 import type { ByteString } from "../wire/byte_string.ts";
 import { replyMessage } from "../wire/reply_message.ts";
-import type { Reply } from "./reply_publisher.ts";
+import { type Reply, taken } from "./reply_publisher.ts";
 import { WaitingReplies } from "./waiting_replies.ts";
 
 /** How many callers are remembered as safe to answer. */
@@ -133,10 +133,11 @@ class Lane {
     return hasRoom && this.#connection?.blocked === undefined ? this.#channel : undefined;
   }
 
-  #publish(channel: Channel, reply: Reply): void {
+  #publish(channel: Channel, given: Reply): void {
+    if (this.#waiting.size > 0) this.#waiting.delete(given);
+    const reply = taken(given);
     try {
-      const body = reply.take?.() ?? reply.body;
-      channel.publish(replyMessage(body === reply.body ? reply : { ...reply, body }));
+      channel.publish(replyMessage(reply));
     } catch (error) {
       if (isChannelClosed(error)) {
         // The channel has just closed: the next one sends it.
@@ -147,7 +148,6 @@ class Lane {
       }
       return;
     }
-    if (this.#waiting.size > 0) this.#waiting.delete(reply);
     this.#confirms.add(reply);
     this.#underWay++;
     this.#underWayBytes += reply.body.length;

@@ -23,13 +23,15 @@ export type ReplyFate = "confirmed" | "returned" | "dropped" | "harmful";
 export interface Reply extends ReplyParts {
   /** When it is not worth sending any more, on the clock of `performance.now()`. */
   readonly deadline: number;
-  /** What to send instead of the body after a lost connection. */
+  /** What to send instead of the body after a lost connection, or if `isLost`. */
   readonly bodyIfLost?: (() => Uint8Array) | undefined;
+  /** Whether its request may be delivered again although it was taken off the queue; asked before it is written. */
+  readonly isLost?: (() => boolean) | undefined;
   /**
    * Takes its request off the queue; absent if that is done already. Called once before it is written, unless it is
-   * dropped before; may return what to send instead of the body.
+   * dropped before.
    */
-  readonly take?: (() => Uint8Array | undefined) | undefined;
+  readonly take?: (() => void) | undefined;
   /** Called once with how it ended. */
   readonly done: (fate: ReplyFate, why: string) => void;
 }
@@ -209,12 +211,11 @@ export class ReplyPublisher {
   }
 
   #message(sending: Sending): Publish {
-    const { take } = sending.reply;
-    if (take !== undefined) {
-      sending.reply = { ...sending.reply, take: undefined, body: take() ?? sending.reply.body };
+    const reply = taken(sending.reply);
+    if (reply !== sending.reply) {
+      sending.reply = reply;
       this.#apart.update(sending);
     }
-    const { reply } = sending;
     if (reply.body.length <= this.#maxSize) return replyMessage(reply);
     return replyMessage(tooLarge(reply, `it accepts at most ${this.#maxSize}`));
   }
@@ -301,6 +302,15 @@ export class ReplyPublisher {
       for (const resolve of this.#idle.splice(0)) resolve();
     }
   }
+}
+
+/** Takes the request of a reply off the queue, and returns the reply as it is to be written then. */
+export function taken(reply: Reply): Reply {
+  const { take, isLost } = reply;
+  if (take === undefined && isLost === undefined) return reply;
+  take?.();
+  const ready = take === undefined ? reply : { ...reply, take: undefined };
+  return isLost?.() ? afterLoss(ready) : ready;
 }
 
 function afterLoss(reply: Reply): Reply {

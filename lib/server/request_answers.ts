@@ -34,14 +34,6 @@ export interface AnswerHost {
 /** What a request is answered with. */
 type Answer = RpcError | { readonly body: Uint8Array; readonly headers: HeaderList | undefined };
 
-/** How a request ends just before its reply is written. */
-interface Taking {
-  readonly settlement: Settlement;
-  readonly code: RpcCode | "ok";
-  /** What to send if it cannot be taken off the queue any more. */
-  readonly bodyIfLost: (() => Uint8Array) | undefined;
-}
-
 type RequestEvent = "expired_request" | "returned_request" | "canceled_request" | "caller_left";
 
 /** The longest time that the server tries to send a reply, in ms; shorter if the caller's deadline comes first. */
@@ -129,17 +121,19 @@ export class RequestAnswers {
     const late = early && publisher.isFull(body.length);
     const settlement = running.poisonous ? "reject" : refused ? "ack now" : "ack";
     if (early && !late) this.end(running, settlement, code);
-    const ifLost = refused ? bodyIfLost(answer) : undefined;
+    const { acks } = running;
     publisher.send({
       replyTo,
       correlationId,
       body,
       contentType: isError ? "application/json" : this.#procedure.reply.contentType,
       isError,
-      bodyIfLost: ifLost,
+      bodyIfLost: refused ? bodyIfLost(answer) : undefined,
+      // The broker may not have read the ack, or will not read it.
+      isLost: refused ? () => acks.closed : undefined,
       headers: isError ? this.#errorHeaders(running) : answer.headers,
       deadline: Math.min(running.endsAt, (running.answeredAt ?? performance.now()) + REPLY_PATIENCE_MS),
-      take: late ? () => this.#take(running, { settlement, code, bodyIfLost: ifLost }) : undefined,
+      take: late ? () => this.end(running, settlement, code) : undefined,
       // If the request is off the queue, no more of it is kept than its reply needs.
       done: early && !late ? this.#onSent(running.meta) : (fate, why) => this.#answered(running, fate, why, code),
     });
@@ -152,13 +146,6 @@ export class RequestAnswers {
     } catch {
       return undefined;
     }
-  }
-
-  /** Takes a request off the queue just before its reply is written; returns the body to write, if it is another one. */
-  #take(running: RunningRequest, { settlement, code, bodyIfLost }: Taking): Uint8Array | undefined {
-    const body = running.acks.closed ? bodyIfLost?.() : undefined;
-    this.end(running, settlement, code);
-    return body;
   }
 
   #onSent(meta: RequestMeta): Reply["done"] {

@@ -146,7 +146,7 @@ Deno.test("The end of all direct replies is told once each has ended", async () 
   await using opened = publisher();
   const { replies, send, channel } = opened;
   send(1, 1);
-  send(2, 1, { take: () => new Uint8Array([22]) });
+  send(2, 1, { take: () => {}, bodyIfLost: () => new Uint8Array([22]), isLost: () => true });
   const idle = replies.idle();
   await turns();
   channel(0).confirm();
@@ -155,4 +155,28 @@ Deno.test("The end of all direct replies is told once each has ended", async () 
   channel(1).confirm();
   await idle;
   await replies.idle();
+});
+
+Deno.test("A request is taken off its queue once, also if the channel of its direct reply has just closed", async () => {
+  await using opened = publisher();
+  const { links, ends, send, channel } = opened;
+  send(1, 1);
+  await turns();
+  channel(0).confirm();
+  const gone = channel(0);
+  // Closed already, and nobody has been told.
+  gone.closed = true;
+  let taken = 0;
+  send(2, 2, {
+    take: () => void taken++,
+    bodyIfLost: () => new Uint8Array([22]),
+    isLost: () => taken > 0,
+  });
+  gone.closed = false;
+  gone.refuse(undefined);
+  await turns();
+  const again = links[0]?.channels[1];
+  assertEquals([taken, again === undefined ? [] : sent(again)], [1, [22]]);
+  again?.confirm();
+  assertEquals(ends, ["1 confirmed", "2 confirmed"]);
 });

@@ -98,17 +98,29 @@ Deno.test("A reply whose deadline passes during an alarm is dropped then, and no
   ]);
 });
 
+Deno.test("A refusal that waits while a connection is lost says afterwards what is true then", async () => {
+  await using opened = await publisher();
+  const { link, send, channel } = opened;
+  link.block("memory");
+  let lost = false;
+  for (const id of [1, 2]) send(id, { bodyIfLost: () => new Uint8Array([10 + id]), isLost: () => lost && id === 1 });
+  lost = true;
+  channel(0).refuse(undefined);
+  await until(() => link.channels.length > 1);
+  link.block(undefined);
+  assertEquals(sent(channel(1)), [11, 2]);
+});
+
 Deno.test("A request that is still on its queue is taken off it just before its reply is written, and once", async () => {
   await using opened = await publisher();
   const { link, ends, send, channel } = opened;
   const taken: string[] = [];
-  const take = (id: number, body?: Uint8Array) => (): Uint8Array | undefined => {
+  const take = (id: number) => (): void => {
     taken.push(`${id} with ${link.channels.flatMap(sent).length} written`);
-    return body;
   };
   send(1, { take: take(1) });
   link.block("memory");
-  send(2, { take: take(2, new Uint8Array([22])) });
+  send(2, { take: take(2), bodyIfLost: () => new Uint8Array([22]), isLost: () => true });
   send(3, { take: take(3), deadline: -Infinity });
   assertEquals(taken, ["1 with 0 written"]);
   link.block(undefined);

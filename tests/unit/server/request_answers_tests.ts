@@ -3,7 +3,7 @@ import { RpcError } from "../../../lib/contract/errors.ts";
 import { text } from "../../../lib/contract/plain_codecs.ts";
 import { type AnyProcedure, procedure } from "../../../lib/contract/procedure.ts";
 import { AckBatcher } from "../../../lib/server/ack_batcher.ts";
-import type { Reply } from "../../../lib/server/reply_publisher.ts";
+import { type Reply, taken } from "../../../lib/server/reply_publisher.ts";
 import { type AnswerHost, RequestAnswers } from "../../../lib/server/request_answers.ts";
 import type { RunningRequest } from "../../../lib/server/running_request.ts";
 import { delivery } from "../../support/delivery.ts";
@@ -51,6 +51,10 @@ function answering(full: boolean) {
 const OK = { body: new Uint8Array([1]), headers: undefined };
 const REFUSED = new RpcError("resource_exhausted", "Too busy", { outcome: "not_executed" });
 
+function outcomeOf({ body }: Reply): unknown {
+  return JSON.parse(new TextDecoder().decode(body)).outcome;
+}
+
 Deno.test("A refusal and a direct reply are sent after their request is acknowledged, if there is room for them", () => {
   const refusal = answering(false);
   refusal.answers.finish(refusal.request("r"), REFUSED);
@@ -66,7 +70,7 @@ Deno.test("If there is no room, their request is acknowledged just before the re
   const refusal = answering(true);
   refusal.answers.finish(refusal.request("r"), REFUSED);
   assertEquals(refusal.log, ["queue"]);
-  assertEquals(refusal.only().take?.(), undefined);
+  refusal.only().take?.();
   refusal.only().done("confirmed", "");
   assertEquals(refusal.log, ["queue", "ack now", "resource_exhausted"]);
   const direct = answering(true);
@@ -84,11 +88,15 @@ Deno.test("If there is no room, a request whose reply is dropped unwritten is ac
 });
 
 Deno.test("If the channel is lost before a refusal is written, it does not claim that nobody runs the request", () => {
-  const { only, answers, request, channel } = answering(true);
-  answers.finish(request("r"), REFUSED);
-  channel.closed = true;
-  const body = only().take?.();
-  assertEquals(JSON.parse(new TextDecoder().decode(body)).outcome, "unknown");
+  for (const full of [true, false]) {
+    for (const replyTo of ["r", DIRECT]) {
+      const { only, answers, request, channel } = answering(full);
+      answers.finish(request(replyTo), REFUSED);
+      assertEquals(outcomeOf(taken(only())), "not_executed");
+      channel.closed = true;
+      assertEquals(outcomeOf(taken(only())), "unknown");
+    }
+  }
 });
 
 Deno.test("Any other request is acknowledged when its reply has ended, whether there is room or not", () => {
