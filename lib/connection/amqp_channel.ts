@@ -151,7 +151,7 @@ export class AmqpChannel implements Channel {
   }
 
   #assertOpen(): void {
-    if (this.#closed) throw new ChannelClosedError("The channel is closed");
+    if (this.closed) throw new ChannelClosedError("The channel is closed");
   }
 
   /** amqplib refuses writes as soon as it closes a channel, but emits "close" only later. */

@@ -63,7 +63,7 @@ export interface Channel {
    * Publishes a message.
    *
    * @returns Whether more may be written now; if not, `writable` is called later.
-   * @throws {ChannelClosedError} If the channel is closed.
+   * @throws {ChannelClosedError} If the channel is closed, as `closed` says.
    * @throws {RangeError | TypeError} If the message cannot be encoded; nothing is written then.
    */
   publish(message: Publish): boolean;

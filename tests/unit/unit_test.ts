@@ -30,6 +30,7 @@ import "./client/ignored_priorities_tests.ts";
 import "./client/pending_call_tests.ts";
 import "./client/pending_calls_tests.ts";
 import "./client/read_reply_tests.ts";
+import "./connection/amqp_channel_tests.ts";
 import "./connection/backoff_tests.ts";
 import "./connection/broker_error_tests.ts";
 import "./connection/broker_url_tests.ts";
