@@ -15,6 +15,7 @@ export class AckBatcher {
   /** Deliveries that have not ended, lowest tag first. */
   readonly #open = new Set<number>();
   #turn: number[] = [];
+  #lastTag = 0;
   /** How many deliveries are neither acknowledged nor rejected yet. */
   #unsettled = 0;
   #held = false;
@@ -57,6 +58,7 @@ export class AckBatcher {
   /** Records a delivery; each tag is larger than the one before. */
   delivered(deliveryTag: number): void {
     this.#open.add(deliveryTag);
+    this.#lastTag = deliveryTag;
     this.#unsettled++;
     if (this.#whenUnsettled !== undefined && this.#unsettled >= this.#whenUnsettled.count) this.#whenUnsettled.notify();
   }
@@ -80,8 +82,8 @@ export class AckBatcher {
   async holdUntilQuiet(prefetch: number): Promise<void> {
     const full = this.hold(prefetch);
     for (let waited = 0; waited < MAX_HOLD_MS; waited += QUIET_MS) {
-      const before = this.#unsettled;
-      if (await settlesWithin(full, QUIET_MS) || this.#unsettled === before) return;
+      const before = this.#lastTag;
+      if (await settlesWithin(full, QUIET_MS) || this.#lastTag === before) return;
     }
   }
 

@@ -292,6 +292,16 @@ Deno.test("AckBatcher.holdUntilQuiet() waits for as long as requests come, and t
   assertEquals(await settlesAfter(clock, 1, quiet), true);
 });
 
+Deno.test("AckBatcher.holdUntilQuiet() also waits if each request that comes is refused at once", async () => {
+  using clock = new FakeClock();
+  const { acks } = deliver(1);
+  const quiet = acks.holdUntilQuiet(10);
+  acks.delivered(2);
+  acks.ackNow(2);
+  assertEquals(await settlesAfter(clock, 250, quiet), false);
+  assertEquals(await settlesAfter(clock, 250, quiet), true);
+});
+
 Deno.test("AckBatcher.holdUntilQuiet() ends when the broker sends no more, or when it is released", async () => {
   using clock = new FakeClock();
   const full = deliver(1);
