@@ -61,6 +61,7 @@ export class SurplusConsumer {
   #channel: Channel | undefined;
   #acks: AckBatcher | undefined;
   #consumerTag: string | undefined;
+  readonly #opening: Promise<void>;
   #stopping = false;
   #over = false;
 
@@ -69,7 +70,7 @@ export class SurplusConsumer {
     this.#prefetch = prefetch;
     this.#host = host;
     this.#gone = gone;
-    this.#open();
+    this.#opening = this.#open();
   }
 
   /** Acknowledges finished requests at once, also while {@linkcode SurplusConsumer.stop} delays that. */
@@ -84,7 +85,8 @@ export class SurplusConsumer {
     const { atMostOnce } = this.#host;
     const channel = this.#channel;
     const acks = this.#acks;
-    if (channel === undefined || acks === undefined || this.#consumerTag === undefined) return;
+    // Before it consumes, it closes its channel instead; while it begins to, it is canceled right afterwards.
+    if (channel === undefined || acks === undefined || this.#consumerTag === undefined) return await this.#opening;
     // Requests in transit would be redelivered, and at-most-once requests would then not run.
     if (atMostOnce) await acks.holdUntilQuiet(this.#prefetch);
     await channel.cancel(this.#consumerTag).catch(() => {});
@@ -128,6 +130,10 @@ export class SurplusConsumer {
         consumerCanceled: () => this.#canceled(channel, acks),
       });
       await channel.prefetch(this.#prefetch);
+      if (this.#stopping) {
+        this.#close("idle");
+        return;
+      }
       const consumerTag = await channel.consume(this.#host.queue, {
         arguments: { ...this.#host.consumeArguments(), "x-priority": PRIORITY },
       });

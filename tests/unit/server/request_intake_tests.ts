@@ -326,13 +326,30 @@ Deno.test("RequestIntake that is closed while the second consumer is opened leav
   assertEquals(site.channels.map(({ closed, asked }) => [closed, asked]), [[true, []]]);
 });
 
-Deno.test("RequestIntake that is stopped while the second consumer is opened cancels it", async () => {
+Deno.test("RequestIntake that is stopped while the second consumer is opened does not consume", async () => {
   using site = new Site();
   site.refused = true;
   site.arrive("a");
   await site.intake.stop();
+  assertEquals(site.channels.map(({ closed, asked }) => [closed, asked]), [[true, ["prefetch 15"]]]);
+});
+
+Deno.test("RequestIntake that is stopped while the second consumer begins has stopped when that is canceled", async () => {
+  using site = new Site();
+  site.refused = true;
+  site.arrive("a");
+  const [channel] = site.channels;
+  assert(channel !== undefined);
+  const begun = Promise.withResolvers<string>();
+  channel.consume = () => begun.promise;
   await settle();
-  assertEquals(site.channels[0]?.asked, ["prefetch 15", "consume q", "cancel tag"]);
+  let stopped = false;
+  site.intake.stop().then(() => stopped = true);
+  await settle();
+  assertEquals(stopped, false);
+  begun.resolve("tag");
+  await settle();
+  assertEquals([stopped, channel.asked], [true, ["prefetch 15", "cancel tag"]]);
 });
 
 Deno.test("RequestIntake has further consumers if a handler stays idle, because all that comes is too late", async () => {
