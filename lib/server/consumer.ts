@@ -115,6 +115,7 @@ export class Consumer {
     const intake = this.#intake ??= this.#requests.openIntake(this.#prefetch, {
       consumeArguments: () => this.#consumeOptions.arguments,
       openChannel: () => this.#host.connection.channel(`refuse requests of "${this.queue}"`),
+      retired: (former) => this.#retired(former),
       ended: (acks, refusal) => this.#surplusEnded(acks, refusal),
     });
     this.#expectAgain();
@@ -165,6 +166,7 @@ export class Consumer {
   async close(): Promise<void> {
     this.flush();
     this.#intake?.close();
+    for (const former of this.#former) former.close();
     await this.#kept?.close();
   }
 
@@ -236,15 +238,19 @@ export class Consumer {
       return;
     }
     const former = new FormerConsumer(channel, consumerTag, acks);
-    this.#former.add(former);
+    this.#retired(former);
     channel.listen({
       delivered: (delivery) => {
         former.cancel();
         this.#requests.deliver(delivery, acks, intake);
       },
     });
-    channel.onClosed(() => this.#former.delete(former));
     this.#kept.replace();
+  }
+
+  #retired(former: FormerConsumer): void {
+    this.#former.add(former);
+    former.onClosed(() => this.#former.delete(former));
   }
 
   /** The event for a consumer that the broker has ended; undefined if that was not because of a timeout. */

@@ -24,6 +24,16 @@ export class FormerConsumer {
     return this.#canceling ??= this.#channel.cancel(this.#consumerTag).catch(() => {});
   }
 
+  /** Calls `closed` when its channel is closed. */
+  onClosed(closed: () => void): void {
+    this.#channel.onClosed(closed);
+  }
+
+  /** Closes its channel: what is not settled goes back to the queue. */
+  close(): void {
+    this.#channel.close().catch(() => {});
+  }
+
   /** Acknowledges finished requests at once. */
   flush(): void {
     this.#acks.flush();

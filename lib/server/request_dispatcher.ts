@@ -71,7 +71,7 @@ export class RequestDispatcher {
   /** What starts the requests of the queue, of which at most `prefetch` run at once, but for those of lost channels. */
   openIntake(
     prefetch: number,
-    surplus: Pick<SurplusHost, "consumeArguments" | "openChannel" | "ended">,
+    surplus: Pick<SurplusHost, "consumeArguments" | "openChannel" | "retired" | "ended">,
   ): RequestIntake {
     const intake: RequestIntake = new RequestIntake(prefetch, {
       ...surplus,

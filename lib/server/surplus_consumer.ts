@@ -13,6 +13,8 @@ export interface SurplusHost {
   /** Opens a channel of its own, which a broker that allows no second consumer may close. */
   openChannel(): Promise<Channel>;
   deliver(delivery: Delivery, acks: AckBatcher): void;
+  /** The broker has ended the consumer, and its requests keep their channel. */
+  retired(former: FormerConsumer): void;
   /** The broker has ended the consumer: alone if there is no `refusal`, else by closing its channel. */
   ended(acks: AckBatcher, refusal: Error | undefined): void;
 }
@@ -165,6 +167,7 @@ export class SurplusConsumer {
         this.#host.deliver(delivery, acks);
       },
     });
+    this.#host.retired(former);
     this.#end("lost");
   }
 

@@ -58,6 +58,7 @@ class Site {
     const intake = this.#requests.openIntake(1, {
       consumeArguments: () => undefined,
       openChannel: () => Promise.reject(new Error("There is no second channel")),
+      retired: () => {},
       ended: () => {},
     });
     this.#requests.deliver(message, this.#acks, intake);

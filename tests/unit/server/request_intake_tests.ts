@@ -3,6 +3,7 @@ import type { Channel, ChannelListener, ConsumeOptions } from "../../../lib/conn
 import { RpcError } from "../../../lib/contract/errors.ts";
 import { AckBatcher } from "../../../lib/server/ack_batcher.ts";
 import type { Refusal } from "../../../lib/server/admission.ts";
+import type { FormerConsumer } from "../../../lib/server/former_consumer.ts";
 import { RequestIntake } from "../../../lib/server/request_intake.ts";
 import type { RunningRequest } from "../../../lib/server/running_request.ts";
 import { surplusPrefetch } from "../../../lib/server/surplus_consumer.ts";
@@ -64,6 +65,8 @@ class Site implements Disposable {
   pressed = true;
   longest = 20;
   lost = 0;
+  /** Consumers that the broker has ended while they had requests. */
+  readonly former: FormerConsumer[] = [];
   readonly intake: RequestIntake;
   readonly #names = new Map<RunningRequest, string>();
   surplus: AckBatcher | undefined;
@@ -79,6 +82,7 @@ class Site implements Disposable {
         return Promise.resolve(channel as unknown as Channel);
       },
       deliver: (_, acks) => this.surplus = acks,
+      retired: (former) => this.former.push(former),
       ended: (_, refusal) => this.log.push(`ended ${refusal?.message}`),
       isPressed: () => this.pressed,
       longest: () => this.longest,
@@ -408,6 +412,20 @@ Deno.test("RequestIntake lets the second consumer finish its requests if the bro
   site.surplus?.ack(3);
   await settle();
   assertEquals([channel.closed, site.lost], [true, 1]);
+});
+
+Deno.test("RequestIntake hands out what the broker has ended, so that it can be canceled and closed later", async () => {
+  using site = new Site();
+  const channel = await site.overload();
+  channel.listener.delivered?.(delivery({ deliveryTag: 1 }));
+  site.surplus?.delivered(1);
+  channel.listener.consumerCanceled?.();
+  const [former] = site.former;
+  await former?.cancel();
+  site.intake.close();
+  assertEquals([channel.asked.slice(2), channel.closed], [["cancel tag"], false]);
+  former?.close();
+  assertEquals(channel.closed, true);
 });
 
 Deno.test("RequestIntake tells why the broker has closed the channel of the second consumer", async () => {
