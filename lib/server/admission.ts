@@ -36,7 +36,9 @@ export interface Candidate {
   readonly clocked: boolean;
   /** Whether its wait is known: the clock of its client was confirmed. */
   readonly known: boolean;
-  /** When its caller stops waiting, at the latest, which is the better known the better its wait is; on the clock of `performance.now()`. */
+  /**
+   * When its caller stops waiting, at the latest, on the clock of `performance.now()`: as well known as its wait is.
+   */
   readonly likelyEndsAt: number;
   /** When its handler was started, on the clock of `performance.now()`. */
   readonly startedAt: number;

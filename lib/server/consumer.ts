@@ -33,6 +33,7 @@ export class Consumer {
   #consuming = false;
   #stopped = false;
   #prefetch = 0;
+  #settingUp: Promise<void> | undefined;
   /** The consumer timeout to ask for, unless the queue has none. */
   #timeout: number | undefined;
   /** Those whose channels are still open. */
@@ -92,7 +93,7 @@ export class Consumer {
     const timeout = this.#timeout = this.#served.queue.consumerTimeout;
     const plan: ChannelPlan = {
       action: `serve "${this.queue}"`,
-      setup: (channel) => this.#setUp(channel),
+      setup: (channel) => this.#settingUp = this.#setUp(channel),
       opened: () => this.#setConsuming(true),
       lost: (error) => {
         this.#setConsuming(false);
@@ -176,7 +177,11 @@ export class Consumer {
     this.#host.consumingChanged();
     const acks = this.#acks;
     const stopped = this.#intake?.stop();
-    if (this.#consumerTag === undefined || acks === undefined) return;
+    if (this.#consumerTag === undefined || acks === undefined) {
+      // It cancels the consumer that it has begun to create; if it fails, there is none.
+      await Promise.allSettled([this.#settingUp, stopped]);
+      return;
+    }
     // Requests in transit when the consumer is canceled are redelivered, and at-most-once requests would then not run.
     if (this.#requests.atMostOnce) await acks.holdUntilQuiet(this.#prefetch);
     try {

@@ -39,9 +39,9 @@ const SETTLED = Promise.resolve();
 
 /**
  * Starts the requests of one queue. Normally each is started when it arrives. Under overload it has a second consumer, so
- * that those with too little time are refused while the handlers are busy, and some with enough time wait here for the next
- * handler. Without it, each refusal would cost a round trip to the broker, in
- * which a server with a small prefetch has nothing to do.
+ * that those with too little time are refused while the handlers are busy, and some with enough time wait here for the
+ * next handler. Without it, each refusal would cost a round trip to the broker, in which a server with a small prefetch
+ * has nothing to do.
  */
 export class RequestIntake implements Intake {
   readonly #host: IntakeHost;

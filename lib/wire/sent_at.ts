@@ -36,6 +36,7 @@ export function sentAtHeader(now: number): readonly [name: string, value: string
  * requests have no other header, or have it first: a search would take ten times as long.
  */
 export function sentAtLength(table: Uint8Array): number {
+  if (table.length <= HEAD) return 0;
   const digits = table[HEAD - 1] as number;
   const length = HEAD + digits;
   if (table.length < length || table[0] !== SENT_AT.length || digits === 0 || digits > MAX_DIGITS) return 0;

@@ -79,7 +79,7 @@ class Worker {
     // Ctrl-C reaches this process too, but the server decides when it ends.
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => {});
     const methods = typeof handlers === "function" ? undefined : Object.keys(handlers ?? {});
-    // Only after the rest of the module, and of what imports it, is evaluated: if that fails, the process ends.
+    // Only after the rest of the module, up to a top-level await, is evaluated: if that fails, the process ends.
     setImmediate(() => this.#send({ type: "ready", methods }));
   }
 

@@ -67,6 +67,7 @@ for (
     ["too large a value", table(text(SENT_AT, "1".repeat(16)))],
     ["another type of value", table(int64(SENT_AT, 1n))],
     ["a value that is cut", table(text(SENT_AT, "123")).subarray(0, -1)],
+    ["a length that is cut", table(text(SENT_AT, "123")).subarray(0, 16)],
     ["a header before it", table(text("a", "b"), text(SENT_AT, "1"))],
   ] as const
 ) {
