@@ -14,7 +14,18 @@ import { npmProject } from "./npm_package.ts";
 const PATIENCE = 60_000;
 
 /** Results, errors, deadlines, cancels, services, and links that are cut. */
-const CORE = ["call", "errors", "deadline", "cancel", "service", "redelivery", "bodies", "hostile_messages"]
+const CORE = [
+  "call",
+  "errors",
+  "deadline",
+  "cancel",
+  "service",
+  "interceptors",
+  "nested_calls",
+  "redelivery",
+  "bodies",
+  "hostile_messages",
+]
   .map((name) => `tests/live/${name}_test.ts`);
 
 /** Runs the program of a user of the package on each runtime. */
