@@ -4,6 +4,8 @@ import type { Channel, ChannelListener } from "../../lib/connection/channel.ts";
 import { ChannelClosedError } from "../../lib/connection/channel.ts";
 import { Connection } from "../../lib/connection/connection.ts";
 import { type Link, type LinkListener, OPEN_LINK } from "../../lib/connection/link.ts";
+import type { Reply } from "../../lib/server/reply_publisher.ts";
+import { toByteString } from "../../lib/wire/byte_string.ts";
 import type { Publish } from "../../lib/wire/message.ts";
 
 /** A channel that notes what is published on it, and confirms nothing by itself. */
@@ -90,5 +92,17 @@ export async function fakeLink(unblocked: () => void = () => {}): Promise<FakeLi
       listener?.blocked(reason);
     },
     [Symbol.asyncDispose]: () => connection.close(),
+  };
+}
+
+/** A reply of one byte, its id, without an address. */
+export function reply(id: number): Omit<Reply, "replyTo" | "done"> {
+  return {
+    correlationId: toByteString(`${id}`),
+    contentType: "text/plain",
+    isError: false,
+    headers: undefined,
+    body: new Uint8Array([id]),
+    deadline: performance.now() + 60_000,
   };
 }

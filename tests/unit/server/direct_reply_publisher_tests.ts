@@ -4,7 +4,7 @@ import { DirectReplyPublisher } from "../../../lib/server/direct_reply_publisher
 import type { Reply } from "../../../lib/server/reply_publisher.ts";
 import { MAX_BYTES, MAX_COUNT } from "../../../lib/server/waiting_replies.ts";
 import { toByteString } from "../../../lib/wire/byte_string.ts";
-import { type FakeChannel, type FakeLink, fakeLink } from "../../support/fake_link.ts";
+import { type FakeChannel, type FakeLink, fakeLink, reply } from "../../support/fake_link.ts";
 
 /** The direct address of a caller. */
 function address(caller: number): string {
@@ -23,13 +23,8 @@ function publisher() {
   const ends: string[] = [];
   const send = (id: number, caller: number, rest: Partial<Reply> = {}): void =>
     replies.send({
+      ...reply(id),
       replyTo: toByteString(address(caller)),
-      correlationId: toByteString(`${id}`),
-      contentType: "text/plain",
-      isError: false,
-      headers: undefined,
-      body: new Uint8Array([id]),
-      deadline: performance.now() + 60_000,
       done: (fate) => ends.push(`${id} ${fate}`),
       ...rest,
     });

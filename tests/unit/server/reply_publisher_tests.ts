@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { type Reply, ReplyPublisher } from "../../../lib/server/reply_publisher.ts";
 import { MAX_COUNT } from "../../../lib/server/waiting_replies.ts";
 import { toByteString } from "../../../lib/wire/byte_string.ts";
-import { type FakeChannel, fakeLink } from "../../support/fake_link.ts";
+import { type FakeChannel, fakeLink, reply } from "../../support/fake_link.ts";
 
 /** A publisher over a broker that does only what the test says, and how its replies have ended, by their bodies. */
 async function publisher() {
@@ -11,13 +11,8 @@ async function publisher() {
   const ends: string[] = [];
   const send = (id: number, rest: Partial<Reply> = {}): void =>
     replies.send({
+      ...reply(id),
       replyTo: toByteString("amq.gen-1"),
-      correlationId: toByteString(`${id}`),
-      contentType: "text/plain",
-      isError: false,
-      headers: undefined,
-      body: new Uint8Array([id]),
-      deadline: performance.now() + 60_000,
       done: (fate) => ends.push(`${id} ${fate}`),
       ...rest,
     });
